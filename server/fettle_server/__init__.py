@@ -1,0 +1,1 @@
+"""Fettle's server: takes in what agents say, keeps the estate, and runs the FITS wings over one store."""

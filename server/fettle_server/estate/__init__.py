@@ -1,0 +1,1 @@
+"""The estate: schools, people and their scopes, endpoints and what is known of them."""

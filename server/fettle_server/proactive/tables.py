@@ -1,0 +1,58 @@
+"""The proactive wing's tables: the policy's versions, and the faults that agents judged by it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import Mapped, mapped_column
+
+from fettle_server.db import Model, Serial, Utc
+
+_IS_OPEN = sa.text("cleared_at IS NULL")
+
+
+class PolicyVersion(Model):
+    """A policy as agents get it (fettle_protocol.policy.encode); the highest version is in force."""
+
+    __tablename__ = "policies"
+
+    version: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    body: Mapped[bytes] = mapped_column(sa.LargeBinary)
+    created_at: Mapped[dt.datetime] = mapped_column(Utc)
+    created_by: Mapped[str] = mapped_column(sa.String(120))
+
+
+class Fault(Model):
+    """One rule raised on one instance of one endpoint; open until `cleared_at`. At most one open at a time for each.
+
+    `evidence` is {"raised": [[at_ms, value], ...], "cleared": [[at_ms, value], ...]}; `time_adjusted` marks a time that
+    could not be believed and was replaced by the time of receipt.
+    """
+
+    __tablename__ = "faults"
+    __table_args__ = (
+        sa.Index(
+            "uq_faults_open", "endpoint_pk", "rule", "instance", unique=True, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN
+        ),
+        sa.Index("ix_faults_endpoint_pk_raised_at", "endpoint_pk", "raised_at"),
+        sa.Index("ix_faults_incident_number", "incident_number"),
+        sa.Index("ix_faults_cleared_at", "cleared_at"),
+    )
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    endpoint_pk: Mapped[int] = mapped_column(sa.ForeignKey("endpoints.pk"))
+    rule: Mapped[str] = mapped_column(sa.String(80))
+    instance: Mapped[str] = mapped_column(sa.String(200), default="")
+    severity: Mapped[str] = mapped_column(sa.String(10))
+    since_at: Mapped[dt.datetime] = mapped_column(Utc)
+    raised_at: Mapped[dt.datetime] = mapped_column(Utc)
+    cleared_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    clear_reason: Mapped[str] = mapped_column(sa.String(20), default="")
+    value: Mapped[float] = mapped_column(sa.Float)
+    detail: Mapped[str] = mapped_column(sa.String(200), default="")
+    evidence: Mapped[dict[str, Any]] = mapped_column(sa.JSON, default=dict)
+    time_adjusted: Mapped[bool] = mapped_column(sa.Boolean, default=False)
+    policy_version: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    incident_number: Mapped[int | None] = mapped_column(sa.ForeignKey("incidents.number"))

@@ -1,0 +1,1 @@
+"""The reactive wing: incidents and their handling."""

@@ -1,0 +1,12 @@
+"""All tables of the store in one place: what Alembic compares with and tests create from."""
+
+from __future__ import annotations
+
+from fettle_server.db import Model
+from fettle_server.estate import tables as estate
+from fettle_server.journal import tables as journal
+from fettle_server.proactive import tables as proactive
+from fettle_server.reactive import tables as reactive
+
+METADATA = Model.metadata
+__all__ = ["METADATA", "estate", "journal", "proactive", "reactive"]
