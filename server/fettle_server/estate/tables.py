@@ -6,30 +6,14 @@ An endpoint has two keys: `pk`, small, for the store; `id`, 32 hex digits, for e
 from __future__ import annotations
 
 import datetime as dt
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fettle_server.db import Model, Serial, Utc
-
-
-class Health(StrEnum):
-    """The four states that every page shows, in the order in which lists put them."""
-
-    ILL = "ill"
-    WATCH = "watch"
-    UNKNOWN = "unknown"
-    WELL = "well"
-
-
-class Role(StrEnum):
-    """What a person may do; what it may be done to is the person's schools."""
-
-    ADMINISTRATOR = "administrator"
-    TECHNICIAN = "technician"
-    VIEWER = "viewer"
+from fettle_server.estate.endpoints.rules import Health as Health
+from fettle_server.estate.people.rules import Role as Role
 
 
 class School(Model):
