@@ -3,19 +3,67 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= data
-STAMP := $(VENV)/.installed
+GRPC ?= 127.0.0.1:7443
+HTTP ?= 127.0.0.1:8080
+SCHOOLS ?= 5
+PCS ?= 40
 DISTRIBUTIONS := protos agent server web
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/pip --disable-pip-version-check --quiet
+CODE := protos agent server web packaging tests
 
-.PHONY: install run test lint types imports unit bench simulate screenshots protos lock clean browser
+.PHONY: install run test lint types imports unit browser bench simulate screenshots protos lock clean
 
 install: $(STAMP)
 
+# One lock for everything, build back ends included, so that nothing unhashed is fetched.
 $(STAMP): packaging/requirements.lock $(addsuffix /pyproject.toml,$(DISTRIBUTIONS)) web/package-lock.json web/build_assets.py
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r packaging/requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(addprefix -e ./,$(DISTRIBUTIONS))
-	touch $(STAMP)
+	@$(PYTHON) -c 'import sys; sys.exit("Fettle needs Python 3.11 or newer; this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r packaging/requirements.lock
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(PIP) install --no-deps --no-build-isolation $(addprefix -e ./,$(DISTRIBUTIONS))
+	touch $@
 
+# Server, console and this machine's own agent on SQLite under $(DATA); Ctrl-C stops all of it, the data stays.
 run: install
-	$(BIN)/python packaging/run.py $(DATA)
+	@$(BIN)/python packaging/run.py $(DATA) --grpc $(GRPC) --http $(HTTP)
 
+test: install lint types imports browser unit
+
+lint: install
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: install
+	$(BIN)/mypy
+
+imports: install
+	$(BIN)/lint-imports
+
+# A browser for the tests: the system's where there is one, else Debian's where root, else Playwright's own.
+browser: install
+	@$(BIN)/python packaging/browser.py
+
+unit: install
+	$(BIN)/pytest -q tests
+
+bench: install
+	$(BIN)/python tests/benchmarks/run.py
+
+# Many simulated agents in few processes, through the real protocol, against a server of its own (SERVER=host:port for yours).
+simulate: install
+	$(BIN)/python packaging/simulate.py --schools $(SCHOOLS) --pcs $(PCS)
+
+screenshots: install browser
+	$(BIN)/python packaging/screenshot.py
+
+protos: install
+	$(BIN)/python -m grpc_tools.protoc -Iprotos --python_out=protos --pyi_out=protos protos/fettle_protocol/v1/link.proto
+
+# Needs uv on the path. The result carries hashes and no host.
+lock:
+	cd packaging && uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+		$(foreach name,protocol agent server web,--no-emit-package fettle-$(name)) requirements.in -o requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache web/node_modules web/fettle_web/static/vendor

@@ -132,7 +132,11 @@ def to_mapping(policy: Policy) -> dict[str, Any]:
         row = {name: getattr(rule, name) for name in Rule.__dataclass_fields__}
         row["systems"], row["instances"] = list(rule.systems), list(rule.instances)
         rules.append(row)
-    return {"version": policy.version, "rules": rules, "services": {system: list(names) for system, names in policy.services.items()}}
+    return {
+        "version": policy.version,
+        "rules": rules,
+        "services": {system: list(names) for system, names in policy.services.items()},
+    }
 
 
 def from_mapping(document: Any) -> Policy:
@@ -185,7 +189,11 @@ def _rule(row: Any) -> Rule:
         raise PolicyError(f"{name}: there is no reading {row['reading']} in the catalogue")
     try:
         rule = Rule(
-            **{key: value for key, value in row.items() if key not in ("direction", "severity", "impact", "systems", "instances")},
+            **{
+                key: value
+                for key, value in row.items()
+                if key not in ("direction", "severity", "impact", "systems", "instances")
+            },
             direction=Direction(row.get("direction", "")),
             severity=Severity(row.get("severity", "")),
             impact=Impact(row.get("impact", "")),

@@ -28,7 +28,9 @@ class Settings(BaseSettings):
     database: str = Field("", description="SQLAlchemy URL of the store; empty: SQLite in the data directory")
     grpc: str = Field("0.0.0.0:7443", description="host:port where agents are accepted")
     http: str = Field("127.0.0.1:8080", description="host:port where the console and the API are served")
-    metrics: str = Field("127.0.0.1:0", description="host:port of ingest's own /metrics; port 0: any free one, scraped by the console's /metrics")
+    metrics: str = Field(
+        "127.0.0.1:0", description="host:port of ingest's own /metrics; port 0: any free one, scraped by the console's /metrics"
+    )
     server_names: list[str] = Field([], description="further names and addresses in the server's TLS certificate")
     grpc_certificate: str = Field("", description="PEM file of an own server certificate for agents, with its chain")
     grpc_key: str = Field("", description="PEM file of its private key")
