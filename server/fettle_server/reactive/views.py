@@ -1,0 +1,100 @@
+"""What queries about incidents return: plain frozen values."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Any
+
+
+class IncidentQueryError(ValueError):
+    """A question about incidents that makes no sense; the message says which part."""
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentFilter:
+    """Which incidents. `state`: "open", "resolved" (with closed), "all" or one state; `assignee`: "me", "nobody" or a user's id."""
+
+    state: str = "open"
+    priority: int | None = None
+    school_id: int | None = None
+    assignee: str | int | None = None
+    search: str = ""
+    endpoint_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """One incident in a list. `endpoint_id` and `endpoint` (its name) are empty where it concerns none."""
+
+    number: int
+    state: str
+    priority: int
+    title: str
+    school_id: int
+    school: str
+    endpoint_id: str
+    endpoint: str
+    rule: str
+    opened_at: dt.datetime
+    acknowledged_at: dt.datetime | None
+    resolved_at: dt.datetime | None
+    updated_at: dt.datetime
+    assignee: str | None
+    open_faults: int
+    reopened: int
+
+
+@dataclass(frozen=True, slots=True)
+class FaultOfIncident:
+    """A fault that belongs to an incident.
+
+    `evidence` is {"raised": [[at_ms, value], ...], "cleared": [[at_ms, value], ...]}.
+    """
+
+    id: int
+    rule: str
+    instance: str
+    severity: str
+    since_at: dt.datetime
+    raised_at: dt.datetime
+    cleared_at: dt.datetime | None
+    clear_reason: str
+    value: float
+    detail: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One line of an incident's story."""
+
+    id: int
+    at: dt.datetime
+    kind: str
+    actor: str
+    text: str
+    detail: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentDetail(IncidentRow):
+    """One incident with its whole story. `assignees` are the people who could have it; `allowed` what the asker may do now."""
+
+    impact: str
+    urgency: str
+    origin: str
+    closed_at: dt.datetime | None
+    faults: tuple[FaultOfIncident, ...]
+    timeline: tuple[TimelineEntry, ...]
+    assignees: tuple[str, ...]
+    allowed: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DayCount:
+    """How many incidents a day (UTC) saw opened and resolved."""
+
+    day: dt.date
+    opened: int
+    resolved: int
