@@ -48,7 +48,7 @@ unit: install
 	$(BIN)/pytest -q tests
 
 bench: install
-	$(BIN)/python tests/benchmarks/run.py
+	$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick)
 
 # Many simulated agents in few processes, through the real protocol, against a server of its own (SERVER=host:port for yours).
 simulate: install
