@@ -1,0 +1,25 @@
+"""The factory of the console: one Flask app for pages, live updates and the REST API.
+
+Owns the order in which the parts are put together. Each part installs itself and knows nothing of the others.
+"""
+
+from __future__ import annotations
+
+from apiflask import APIFlask
+
+from fettle_server.config import Settings
+from fettle_web import api, auth, headers, live, pages, store, words
+
+
+def create_app(settings: Settings) -> APIFlask:
+    """The app for one store: `auth` first, so that nothing is answered to somebody who is not signed in."""
+    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None)
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    store.install(app, settings)
+    headers.install(app)
+    auth.install(app)
+    words.install(app)
+    pages.install(app)
+    live.install(app)
+    api.install(app)
+    return app
