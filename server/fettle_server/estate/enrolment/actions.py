@@ -1,0 +1,196 @@
+"""Enrolment in the store: tokens, new endpoints and their certificates. Each takes an open transaction and never commits."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+
+from fettle_server.estate.enrolment import pki, rules
+from fettle_server.estate.enrolment.rules import EnrolmentError, Machine
+from fettle_server.estate.people.rules import Act, Person, demand
+from fettle_server.estate.tables import Certificate, Endpoint, EnrolmentToken, Health, School
+from fettle_server.journal import actions as journal
+
+MAX_LIFETIME = dt.timedelta(days=90)
+_CERTIFICATES_KEPT = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NewToken:
+    """A fresh enrolment token; its text is never to be had again."""
+
+    token: str
+    school: str
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Signing:
+    """What signs endpoints' certificates, and how long they live."""
+
+    authority: pki.Authority
+    life: dt.timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """What an enrolled machine is told."""
+
+    endpoint_id: str
+    school: str
+    certificate: pki.Issued
+
+
+def create_token(
+    tx: sa.Connection,
+    person: Person,
+    school_name: str,
+    uses: int,
+    lifetime: dt.timedelta,
+    now: dt.datetime,
+    ca_sha256: str,
+) -> NewToken:
+    """Leave to enrol `uses` machines into a school, which is made if there is none of that name.
+
+    Raises:
+        EnrolmentError: a name, number or lifetime that cannot be.
+        Forbidden: the person may not do this there.
+    """
+    if not 1 <= uses <= rules.MAX_USES:
+        raise EnrolmentError(f"a token may be used 1 to {rules.MAX_USES} times")
+    if not dt.timedelta(0) < lifetime <= MAX_LIFETIME:
+        raise EnrolmentError(f"a token lives at most {MAX_LIFETIME.days} days, and longer than none")
+    name = rules.check_school_name(school_name)
+    school_id = _school_for(tx, person, name, now)
+    token = rules.write_token(secrets.token_bytes(rules.SECRET_BYTES), ca_sha256)
+    row = {
+        "secret_sha256": rules.secret_sha256(token),
+        "school_id": school_id,
+        "uses_left": uses,
+        "expires_at": now + lifetime,
+        "created_at": now,
+        "created_by": person.actor,
+    }
+    made = tx.execute(sa.insert(EnrolmentToken).values(row).returning(EnrolmentToken.id)).scalar_one()
+    detail = {"school": name, "uses": uses, "expires_at": (now + lifetime).isoformat()}
+    journal.record(tx, "token.created", person.actor, f"token:{made}", school_id, detail, now)
+    return NewToken(token, name, now + lifetime)
+
+
+def make_school(tx: sa.Connection, name: str, now: dt.datetime) -> int:
+    """The key of the school of that name, made if there is none."""
+    name = rules.check_school_name(name)
+    found = tx.execute(sa.select(School.id).where(School.name == name)).scalar()
+    if found is not None:
+        return found
+    return tx.execute(sa.insert(School).values(name=name, created_at=now).returning(School.id)).scalar_one()
+
+
+def enrol(tx: sa.Connection, signing: Signing, token: str, csr_der: bytes, machine: Machine, now: dt.datetime) -> Enrolled:
+    """Take one use of the token, and make the endpoint with its first certificate.
+
+    Raises:
+        EnrolmentError: the token is unknown, used up or expired.
+        PkiError: the signing request will not do (the token keeps its use).
+    """
+    secret, key = rules.secret_sha256(token), pki.key_of_csr(csr_der)
+    token_id, school_id = _take_use(tx, secret, now)
+    endpoint_id = secrets.token_hex(16)
+    issued = pki.issue_endpoint(signing.authority, endpoint_id, key, life=signing.life, now=now)
+    row = {
+        "id": endpoint_id,
+        "school_id": school_id,
+        "name": machine.hostname,
+        "system": machine.system,
+        "system_version": machine.system_version,
+        "agent_version": machine.agent_version,
+        "fingerprint": machine.fingerprint,
+        "search": machine.hostname.lower(),
+        "state": Health.UNKNOWN,
+        "state_since": now,
+        "enrolled_at": now,
+    }
+    endpoint_pk = tx.execute(sa.insert(Endpoint).values(row).returning(Endpoint.pk)).scalar_one()
+    _keep(tx, endpoint_pk, issued, now)
+    detail = {"name": machine.hostname, "token": token_id}
+    journal.record(tx, "endpoint.enrolled", f"endpoint:{endpoint_id}", f"endpoint:{endpoint_id}", school_id, detail, now)
+    school = tx.execute(sa.select(School.name).where(School.id == school_id)).scalar_one()
+    return Enrolled(endpoint_id, school, issued)
+
+
+def renew(tx: sa.Connection, signing: Signing, fingerprint: str, csr_der: bytes, now: dt.datetime) -> pki.Issued:
+    """A further certificate for the endpoint whose certificate was shown.
+
+    The old ones stay good until their end, so that an answer that was lost strands nobody; only the newest few are kept.
+
+    Raises:
+        EnrolmentError: the certificate is not known here, revoked or expired.
+        PkiError: the signing request will not do.
+    """
+    key = pki.key_of_csr(csr_der)
+    found = tx.execute(
+        sa.select(Endpoint.pk, Endpoint.id, Endpoint.school_id)
+        .join(Certificate, Certificate.endpoint_pk == Endpoint.pk)
+        .where(Certificate.fingerprint == fingerprint, Certificate.revoked_at.is_(None), Endpoint.revoked_at.is_(None))
+        .where(Certificate.not_after > now)
+    ).one_or_none()
+    if found is None:
+        raise EnrolmentError("this certificate is not known here or was revoked: enrol the machine again with a new token")
+    issued = pki.issue_endpoint(signing.authority, found.id, key, life=signing.life, now=now)
+    _keep(tx, found.pk, issued, now)
+    _revoke_surplus(tx, found.pk, fingerprint, now)
+    subject = f"endpoint:{found.id}"
+    journal.record(tx, "endpoint.renewed", subject, subject, found.school_id, {"not_after": issued.not_after.isoformat()}, now)
+    return issued
+
+
+def _school_for(tx: sa.Connection, person: Person, name: str, now: dt.datetime) -> int:
+    found = tx.execute(sa.select(School.id).where(School.name == name)).scalar()
+    if found is not None:
+        demand(person, Act.MANAGE_ENDPOINTS, found)
+        return found
+    demand(person, Act.MANAGE_PEOPLE)  # a school is made by those who also say who may act in it
+    return make_school(tx, name, now)
+
+
+def _take_use(tx: sa.Connection, secret: str, now: dt.datetime) -> tuple[int, int]:
+    """Token and school keys, after taking one use in a single statement: two machines can never share the last one."""
+    taken = tx.execute(
+        sa.update(EnrolmentToken)
+        .where(EnrolmentToken.secret_sha256 == secret, EnrolmentToken.uses_left > 0, EnrolmentToken.expires_at > now)
+        .values(uses_left=EnrolmentToken.uses_left - 1)
+        .returning(EnrolmentToken.id, EnrolmentToken.school_id)
+    ).one_or_none()
+    if taken is not None:
+        return taken.id, taken.school_id
+    expires_at = tx.execute(sa.select(EnrolmentToken.expires_at).where(EnrolmentToken.secret_sha256 == secret)).scalar()
+    if expires_at is None:
+        raise EnrolmentError("this server does not know that token: ask for a new one")
+    if expires_at <= now:
+        raise EnrolmentError(f"this token expired at {expires_at:%Y-%m-%d %H:%M} UTC: ask for a new one")
+    raise EnrolmentError("this token has been used up: ask for a new one")
+
+
+def _keep(tx: sa.Connection, endpoint_pk: int, issued: pki.Issued, now: dt.datetime) -> None:
+    row = {"fingerprint": issued.fingerprint, "endpoint_pk": endpoint_pk, "issued_at": now, "not_after": issued.not_after}
+    tx.execute(sa.insert(Certificate), row)
+
+
+def _revoke_surplus(tx: sa.Connection, endpoint_pk: int, in_use: str, now: dt.datetime) -> None:
+    """Bound what an agent that renews without end can pile up."""
+    newest = (
+        sa.select(Certificate.fingerprint)
+        .where(Certificate.endpoint_pk == endpoint_pk, Certificate.revoked_at.is_(None))
+        .order_by(Certificate.issued_at.desc())
+        .limit(_CERTIFICATES_KEPT)
+    )
+    kept = {in_use, *tx.execute(newest).scalars()}
+    tx.execute(
+        sa.update(Certificate)
+        .where(Certificate.endpoint_pk == endpoint_pk, Certificate.revoked_at.is_(None))
+        .where(Certificate.fingerprint.not_in(kept))
+        .values(revoked_at=now)
+    )
