@@ -8,15 +8,17 @@ from __future__ import annotations
 from apiflask import APIFlask
 
 from fettle_server.config import Settings
-from fettle_web import api, auth, headers, live, pages, store, words
+from fettle_web import api, auth, headers, live, observed, pages, security, store, words
 
 
 def create_app(settings: Settings) -> APIFlask:
     """The app for one store: `auth` first, so that nothing is answered to somebody who is not signed in."""
-    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None)
+    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None, json_errors=False)
     app.json.sort_keys = False  # type: ignore[attr-defined]
     store.install(app, settings)
+    observed.install(app, settings)
     headers.install(app)
+    security.install(app, settings)
     auth.install(app)
     words.install(app)
     pages.install(app)

@@ -1,0 +1,94 @@
+"""What guards every request whoever sends it: the signing key, form tokens, attempt limits, which proxies and hosts are believed.
+
+Owns none of the answers' headers (headers.py) and does not know who anybody is (auth.py).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flask import Flask, has_request_context, request
+from flask.sessions import SecureCookieSessionInterface
+from flask_limiter import Limiter
+from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from fettle_server.config import Settings
+from fettle_web import store
+
+KEY_FILE = "console.key"
+MAX_BODY_BYTES = 1024 * 1024
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+
+csrf = CSRFProtect()
+
+
+def address() -> str:
+    """The address that this request came from, proxies that are trusted looked through."""
+    return request.remote_addr or "unknown"
+
+
+limiter = Limiter(key_func=address, storage_uri="memory://", strategy="moving-window", headers_enabled=True)
+"""Counts attempts in this process; its windows begin anew with it."""
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Set the app's guards up for these settings; `store` must be installed before."""
+    app.secret_key = signing_key(settings.data / KEY_FILE)
+    app.session_interface = _FormSessions()
+    app.config.update(
+        MAX_CONTENT_LENGTH=MAX_BODY_BYTES,
+        MAX_FORM_MEMORY_SIZE=MAX_BODY_BYTES,
+        WTF_CSRF_CHECK_DEFAULT=False,  # auth.py asks, since a bearer token needs none
+        WTF_CSRF_TIME_LIMIT=None,  # a form is good for as long as the sign-in
+        SESSION_COOKIE_SAMESITE="Lax",
+        RATELIMIT_HEADER_RETRY_AFTER_VALUE="delta-seconds",
+        TRUSTED_HOSTS=trusted_hosts(settings.public_url),
+    )
+    csrf.init_app(app)
+    limiter.init_app(app)
+    if settings.trusted_proxies:
+        n = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+
+
+def is_https() -> bool:
+    """True where the browser speaks HTTPS, with this process or with the proxy before it."""
+    return request.is_secure or store.settings().public_url.startswith("https://")
+
+
+def trusted_hosts(public_url: str) -> list[str] | None:
+    """The Host headers that are answered: those of public_url and this machine's own; None (all) where none is set."""
+    host = urlsplit(public_url).hostname
+    return [host, *_LOCAL_HOSTS] if host else None
+
+
+def signing_key(path: Path) -> bytes:
+    """The key that signs form tokens, made at the first start, readable by its owner only."""
+    fresh = path.with_suffix(f".{os.getpid()}")
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(secrets.token_bytes(32))
+    try:
+        os.link(fresh, path)  # unlike a rename it never replaces the key of another process that was quicker
+    except FileExistsError:
+        pass
+    finally:
+        fresh.unlink()
+    return path.read_bytes()
+
+
+class _FormSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, which here holds the form token and one-time notices only, never who somebody is."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        return "__Host-fettle-form" if has_request_context() and is_https() else "fettle-form"
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        return is_https()
