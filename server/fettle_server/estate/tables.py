@@ -12,8 +12,25 @@ import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fettle_server.db import Model, Serial, Utc
-from fettle_server.estate.endpoints.rules import Health as Health
-from fettle_server.estate.people.rules import Role as Role
+from fettle_server.estate.endpoints.rules import Health
+from fettle_server.estate.people.rules import Role
+
+__all__ = [
+    "ApiToken",
+    "Certificate",
+    "Endpoint",
+    "EndpointEvent",
+    "EnrolmentToken",
+    "Health",
+    "Inventory",
+    "Role",
+    "School",
+    "Session",
+    "User",
+    "UserSchool",
+    "Vitals",
+    "Watch",
+]
 
 
 class School(Model):
