@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
 from fettle_server.journal.tables import Entry
+
+
+class Line(TypedDict):
+    """One entry to be; see journal.tables.Entry for the form of each field."""
+
+    at: dt.datetime
+    kind: str
+    actor: str
+    subject: str
+    school_id: int | None
+    detail: dict[str, Any]
 
 
 def record(
@@ -20,7 +32,10 @@ def record(
     now: dt.datetime,
 ) -> None:
     """Add one entry; see journal.tables.Entry for the form of each field. Never put a secret into `detail`."""
-    tx.execute(
-        sa.insert(Entry),
-        {"at": now, "kind": kind, "actor": actor, "subject": subject, "school_id": school_id, "detail": detail},
-    )
+    record_all(tx, [Line(at=now, kind=kind, actor=actor, subject=subject, school_id=school_id, detail=detail)])
+
+
+def record_all(tx: sa.Connection, lines: Sequence[Line]) -> None:
+    """Add many entries, in this order."""
+    if lines:
+        tx.execute(sa.insert(Entry), lines)

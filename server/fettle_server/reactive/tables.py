@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-from enum import StrEnum
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fettle_server.db import Model, Serial, Utc
+from fettle_server.reactive.rules import OPEN_STATES, IncidentState
 
+__all__ = ["OPEN_STATES", "Incident", "IncidentEntry", "IncidentState", "PriorityCell"]
 
-class IncidentState(StrEnum):
-    """Where an incident is on its way; the first four are open."""
-
-    NEW = "new"
-    ASSIGNED = "assigned"
-    IN_PROGRESS = "in progress"
-    WAITING = "waiting"
-    RESOLVED = "resolved"
-    CLOSED = "closed"
-
-
-OPEN_STATES = (IncidentState.NEW, IncidentState.ASSIGNED, IncidentState.IN_PROGRESS, IncidentState.WAITING)
 _IS_OPEN = sa.text("state IN ('new', 'assigned', 'in progress', 'waiting')")
 
 

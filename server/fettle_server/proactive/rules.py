@@ -1,0 +1,47 @@
+"""What the server itself decides about faults: its own rule for clashing identities, titles, and what they make of things.
+
+Pure. The rules that agents fold are data (policy.toml); this module only reads them.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+
+from fettle_protocol.policy import Impact, Policy, Rule
+
+CLASH = "identity-clash"
+CLASH_QUIET = dt.timedelta(hours=1)
+"""How long no second machine must have shown itself until a clash counts as over."""
+
+SERVER_RULES = frozenset({CLASH})
+"""Rules that no agent may raise or clear: the server judges them."""
+
+TITLE_LIMIT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a fault means to people: the topic that joins it to an incident, whom it hinders, and its title."""
+
+    topic: str
+    impact: str
+    title: str
+
+
+def standing(policy: Policy | None, rule: str, instance: str, endpoint: str) -> Standing:
+    """What a fault of that rule means; where the policy no longer has the rule, its key stands for all.
+
+    `instance` and `endpoint` come from machines: they are put in as they are, never used as a format.
+    """
+    if rule == CLASH:
+        return Standing("identity", Impact.USER, f"Two machines use the identity of {endpoint}"[:TITLE_LIMIT])
+    known = policy.rule(rule) if policy else None
+    if known is None:
+        return Standing(rule, Impact.USER, (f"{rule} ({instance})" if instance else rule)[:TITLE_LIMIT])
+    return Standing(known.topic, known.impact, title(known, instance))
+
+
+def title(rule: Rule, instance: str) -> str:
+    """The rule's sentence about that instance."""
+    return rule.title.replace("{instance}", instance)[:TITLE_LIMIT].strip()
