@@ -5,7 +5,6 @@ Each part is read by itself: what cannot be read is null and hides nothing else.
 
 from __future__ import annotations
 
-import json
 import os
 import platform
 import re
@@ -14,14 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from fettle_agent.collectors import Collected, CollectError, Setup, edid, inventory, tools
+from fettle_agent.collectors.documents import Row, parse, rows
 
-Row = dict[str, Any]
 _SECURE_BOOT = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
-_CHASSIS = {
-    3: "desktop", 4: "desktop", 5: "desktop", 6: "desktop", 7: "desktop", 8: "laptop", 9: "laptop", 10: "laptop", 11: "tablet",
-    13: "all in one", 14: "laptop", 15: "desktop", 16: "desktop", 17: "server", 23: "server", 28: "server", 30: "tablet",
-    31: "laptop", 32: "laptop", 35: "desktop", 36: "desktop",
-}  # fmt: skip
 _SIZES = {"kB": 1024, "KB": 1024, "MB": 1024**2, "GB": 1024**3, "TB": 1024**4}
 
 
@@ -83,11 +77,7 @@ def parse_lsblk(text: str) -> list[Row]:
     Raises:
         CollectError: the text is not lsblk's JSON.
     """
-    try:
-        rows = json.loads(text)["blockdevices"]
-        disks = [row for row in rows if row.get("type") == "disk" and row.get("size")]
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise CollectError("lsblk did not print JSON") from error
+    disks = [row for row in rows(parse(text, "lsblk").get("blockdevices")) if row.get("type") == "disk" and row.get("size")]
     own = [
         row
         for row in disks
@@ -159,7 +149,7 @@ def _chassis(code: str, cpuinfo: str) -> str | None:
     if re.search(r"^flags\s*:.*\bhypervisor\b", cpuinfo, re.MULTILINE):
         return "virtual machine"
     number = inventory.number(code.strip())
-    return None if number is None else _CHASSIS.get(number & 0x7F)
+    return None if number is None else inventory.CHASSIS.get(number & 0x7F)
 
 
 def _firmware(root: Path) -> Row:
@@ -195,7 +185,7 @@ def _disks() -> list[Row]:
 
 
 def _network(folder: Path) -> list[Row]:
-    rows = []
+    cards = []
     for card in sorted(folder.iterdir()) if folder.is_dir() else ():
         if (card / "device").exists():
             driver = (
@@ -204,8 +194,8 @@ def _network(folder: Path) -> list[Row]:
                 else None
             )
             kind = "wireless" if (card / "phy80211").exists() else "wired"
-            rows.append({"name": card.name, "model": driver, "mac": _permanent(card), "kind": kind})
-    return rows
+            cards.append({"name": card.name, "model": driver, "mac": _permanent(card), "kind": kind})
+    return cards
 
 
 def _permanent(card: Path) -> str | None:

@@ -28,12 +28,20 @@ Row = dict[str, Any]
 MAX_WORD = 200
 MAX_PACKAGES = 20_000
 
+CHASSIS = {
+    3: "desktop", 4: "desktop", 5: "desktop", 6: "desktop", 7: "desktop", 8: "laptop", 9: "laptop", 10: "laptop", 11: "tablet",
+    13: "all in one", 14: "laptop", 15: "desktop", 16: "desktop", 17: "server", 23: "server", 28: "server", 30: "tablet",
+    31: "laptop", 32: "laptop", 35: "desktop", 36: "desktop",
+}  # fmt: skip
+"""The words for the chassis codes. Source: DMTF DSP0134 (SMBIOS), System Enclosure or Chassis Types."""
+
 _JUNK = frozenset(
     """
     default string|to be filled by o.e.m|to be filled by oem|filled by oem|o.e.m|oem|default|string|none|null|n/a|na|empty
     invalid|not specified|not available|not applicable|not present|unknown|undefined|no dimm|no module installed
-    system serial number|system product name|system manufacturer|system version|chassis serial number|base board serial number|type1productconfigid
-    type1sku0|serial number|serialnumber|sernum|123456789|1234567890|0123456789|01234567890123456789|bsn12345678901234567
+    system serial number|system product name|system manufacturer|system version|chassis serial number|base board serial number
+    type1productconfigid|type1sku0|serial number|serialnumber|sernum|123456789|1234567890|0123456789
+    01234567890123456789|bsn12345678901234567
     """.strip()
     .replace("\n    ", "|")
     .split("|")

@@ -6,11 +6,11 @@ others are the disk's own complaints, which are in the JSON as well.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from fettle_agent.collectors import Collected, CollectError, Reading, Setup, tools
+from fettle_agent.collectors.documents import Row, at, number, parse, rows
 
 TOOL = "smartctl"
 _REALLOCATED, _PENDING = 5, 197
@@ -30,9 +30,7 @@ def parse_scan(text: str) -> tuple[tuple[str, str], ...]:
     Raises:
         CollectError: the text is not smartctl's JSON.
     """
-    devices = _document(text).get("devices")
-    rows = devices if isinstance(devices, list) else []
-    found = ((row.get("name"), row.get("type")) for row in rows if isinstance(row, dict))
+    found = ((row.get("name"), row.get("type")) for row in rows(parse(text, TOOL).get("devices")))
     return tuple((name, kind) for name, kind in found if isinstance(name, str) and isinstance(kind, str))[:_MAX_DISKS]
 
 
@@ -42,55 +40,33 @@ def parse_disk(text: str, disk: str) -> tuple[Reading, ...]:
     Raises:
         CollectError: the text is not smartctl's JSON.
     """
-    return tuple(_disk(_document(text), disk))
-
-
-def _document(text: str) -> dict[str, Any]:
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        document = None
-    if not isinstance(document, dict):
-        raise CollectError("smartctl did not print JSON: version 7.0 or later is needed")
-    return document
-
-
-def _disk(document: dict[str, Any], disk: str) -> Iterator[Reading]:
-    passed = _at(document, "smart_status", "passed")
+    document = parse(text, TOOL)
+    attributes = rows(at(document, "ata_smart_attributes", "table"))
+    values: dict[str, Any] = {
+        "disk.smart_temperature": at(document, "temperature", "current"),
+        "disk.smart_reallocated": _raw(attributes, _REALLOCATED),
+        "disk.smart_pending": _raw(attributes, _PENDING),
+        "disk.smart_wear_percent": _wear(document, attributes),
+    }
+    passed = at(document, "smart_status", "passed")
     if isinstance(passed, bool):
-        yield Reading("disk.smart_failing", float(not passed), disk)
-    yield from _if_number("disk.smart_temperature", _at(document, "temperature", "current"), disk)
-    table = _at(document, "ata_smart_attributes", "table")
-    rows = [row for row in table if isinstance(row, dict)] if isinstance(table, list) else []
-    for row in rows:
-        if row.get("id") == _REALLOCATED:
-            yield from _if_number("disk.smart_reallocated", _at(row, "raw", "value"), disk)
-        elif row.get("id") == _PENDING:
-            yield from _if_number("disk.smart_pending", _at(row, "raw", "value"), disk)
-    yield from _if_number("disk.smart_wear_percent", _wear(document, rows), disk)
+        values["disk.smart_failing"] = int(not passed)
+    known = ((key, number(value)) for key, value in values.items())
+    return tuple(Reading(key, value, disk) for key, value in known if value is not None)
 
 
-def _wear(document: dict[str, Any], rows: list[dict[str, Any]]) -> Any:
+def _raw(attributes: list[Row], wanted: int) -> Any:
+    return next((at(row, "raw", "value") for row in attributes if row.get("id") == wanted), None)
+
+
+def _wear(document: Row, attributes: list[Row]) -> Any:
     """The share of life used: NVMe says it, newer smartctl says it for all, else the maker's attribute of life left."""
     for path in (("nvme_smart_health_information_log", "percentage_used"), ("endurance_used", "current_percent")):
-        used = _at(document, *path)
+        used = at(document, *path)
         if used is not None:
             return used
-    left = [row.get("value") for name in _LIFE_LEFT for row in rows if row.get("name") == name]
-    return 100 - left[0] if left and isinstance(left[0], int) and 0 <= left[0] <= 100 else None
-
-
-def _at(document: Any, *path: str) -> Any:
-    for name in path:
-        if not isinstance(document, dict):
-            return None
-        document = document.get(name)
-    return document
-
-
-def _if_number(key: str, value: Any, disk: str) -> Iterator[Reading]:
-    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15:
-        yield Reading(key, value, disk)
+    left = [number(row.get("value")) for name in _LIFE_LEFT for row in attributes if row.get("name") == name]
+    return 100 - left[0] if left and left[0] is not None and 0 <= left[0] <= 100 else None
 
 
 def collector(setup: Setup) -> Callable[[], Collected]:
