@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from fettle_server.estate.enrolment import pki, rules
 from fettle_server.estate.enrolment.rules import EnrolmentError, Machine
-from fettle_server.estate.people.rules import Act, Person, demand
+from fettle_server.estate.people.rules import Act, Person, demand, sees
 from fettle_server.estate.tables import Certificate, Endpoint, EnrolmentToken, Health, School
 from fettle_server.journal import actions as journal
 
@@ -78,6 +78,21 @@ def create_token(
     detail = {"school": name, "uses": uses, "expires_at": (now + lifetime).isoformat()}
     journal.record(tx, "token.created", person.actor, f"token:{made}", school_id, detail, now)
     return NewToken(token, name, now + lifetime)
+
+
+def end_token(tx: sa.Connection, person: Person, token_id: int, now: dt.datetime) -> None:
+    """Let a token enrol no further machine.
+
+    Raises:
+        EnrolmentError: there is no such token where the person may look.
+        Forbidden: the person may not do this there.
+    """
+    school_id = tx.execute(sa.select(EnrolmentToken.school_id).where(EnrolmentToken.id == token_id)).scalar()
+    if school_id is None or not sees(person, school_id):
+        raise EnrolmentError("there is no such token")
+    demand(person, Act.MANAGE_ENDPOINTS, school_id)
+    tx.execute(sa.update(EnrolmentToken).where(EnrolmentToken.id == token_id).values(uses_left=0))
+    journal.record(tx, "token.revoked", person.actor, f"token:{token_id}", school_id, {}, now)
 
 
 def make_school(tx: sa.Connection, name: str, now: dt.datetime) -> int:

@@ -139,9 +139,7 @@ def serves_still(chain_pem: bytes, authority: Authority, names: tuple[str, ...],
     return begins <= now < ends - _SERVER_RENEW_BEFORE and set(held) == {_general_name(name) for name in names}
 
 
-def issue_endpoint(
-    authority: Authority, endpoint_id: str, key: EndpointKey, *, life: dt.timedelta, now: dt.datetime
-) -> Issued:
+def issue_endpoint(authority: Authority, endpoint_id: str, key: EndpointKey, *, life: dt.timedelta, now: dt.datetime) -> Issued:
     """A client certificate for an endpoint; never valid beyond the authority itself."""
     ends = min(now + life, authority.certificate.not_valid_after_utc).replace(microsecond=0)
     certificate = (

@@ -1,0 +1,94 @@
+"""What reaches open streams from elsewhere: revocations, a new policy, a page that looks. Polled from the store.
+
+Polling twice a second is one cheap read, needs no second channel between processes, and works on both stores alike.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import math
+
+import grpc
+import sqlalchemy as sa
+from fettle_protocol.v1 import link_pb2
+
+from fettle_server import clock, observed
+from fettle_server.ingest import queries
+from fettle_server.ingest.link import Link, revoked_end
+from fettle_server.ingest.streams import End, Streams
+
+EVERY_S = 0.5
+_AT_ONCE = 100
+_EXPIRED = End(grpc.StatusCode.UNAUTHENTICATED, "this machine's certificate has expired")
+
+
+class Watching:
+    """Looks for news and tells the streams that it concerns."""
+
+    def __init__(self, engine: sa.Engine, streams: Streams, link: Link) -> None:
+        self._engine = engine
+        self._streams = streams
+        self._link = link
+        self._after_id = 0
+        self._policy_version = 0
+        self._ticks = 0
+
+    async def run(self) -> None:
+        """Look twice a second until cancelled; a store that fails is tried again."""
+        await asyncio.to_thread(self._begin)
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                news = await asyncio.to_thread(self._look)
+            except sa.exc.DBAPIError as error:
+                observed.log().warning("the store could not be read for news", error=type(error).__name__)
+                continue
+            await self._tell(news)
+
+    def _begin(self) -> None:
+        with self._engine.begin() as tx:
+            self._after_id = queries.newest_entry(tx)
+            self._policy_version = queries.newest_policy(tx)
+
+    def _look(self) -> queries.News:
+        with self._engine.begin() as tx:
+            return queries.news(tx, self._after_id, self._policy_version, clock.utc_now())
+
+    async def _tell(self, news: queries.News) -> None:
+        self._after_id = news.newest_id
+        fresh = news.revoked - self._link.revoked
+        self._link.revoked |= fresh
+        now = clock.utc_now()
+        self._ticks += 1
+        if fresh or self._ticks % 120 == 0:
+            self._end_those_without_leave(now)
+        for endpoint_pk, until in news.watches:
+            self._watch(endpoint_pk, until, now)
+        if news.policy:
+            self._policy_version = news.policy_version
+            await self._publish(news)
+
+    def _end_those_without_leave(self, now: dt.datetime) -> None:
+        for stream in self._streams.attached():
+            if stream.endpoint_id in self._link.revoked:
+                stream.stop(revoked_end())
+            elif stream.expires_at is not None and stream.expires_at <= now:
+                stream.stop(_EXPIRED)
+
+    def _watch(self, endpoint_pk: int, until: dt.datetime, now: dt.datetime) -> None:
+        stream = self._streams.of_endpoint(endpoint_pk)
+        if stream is None or stream.watched_until == until:
+            return
+        stream.watched_until = until
+        seconds = math.ceil((until - now).total_seconds())
+        stream.send(link_pb2.Downlink(watch=link_pb2.Watch(seconds=max(seconds, 1))).SerializeToString())
+
+    async def _publish(self, news: queries.News) -> None:
+        policy = link_pb2.Policy(version=news.policy_version, json=news.policy)
+        downlink = link_pb2.Downlink(policy=policy).SerializeToString()
+        for count, stream in enumerate(self._streams.attached(), 1):
+            stream.send(downlink)
+            if count % _AT_ONCE == 0:
+                await asyncio.sleep(0.01)  # thousands of copies at once would hold up what agents say
+        observed.log().info("a new policy was sent out", version=news.policy_version, streams=self._streams.attached_count)
