@@ -8,6 +8,7 @@ alone answers a chart of hours; the data is only walked for a chart of minutes.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,6 +86,51 @@ def unpack(packed: bytes, wanted: Iterable[SeriesKey] | None = ()) -> list[Serie
         return _unpack(packed, None if wanted is None else set(wanted))
     except (IndexError, zlib.error, UnicodeDecodeError, OverflowError) as error:
         raise PackError(f"the pack is damaged: {error}") from error
+
+
+def summaries(packed: bytes, wanted: Iterable[int]) -> list[Series]:
+    """The series of the wanted catalogue numbers with their summaries only, at a tenth of unpack's cost.
+
+    For charts over hundreds of hours: inflates no more than the directory and skips what is not wanted.
+
+    Raises:
+        PackError: another version, or a damaged directory.
+    """
+    try:
+        return _summaries(packed, frozenset(wanted))
+    except (IndexError, zlib.error, UnicodeDecodeError, OverflowError) as error:
+        raise PackError(f"the pack is damaged: {error}") from error
+
+
+_SKIPPED = re.compile(rb"(?:[\x80-\xff]{0,10}[\x00-\x7f]){6}")
+_ENTRY_BYTES = 64  # of a directory's entry, about; only how much is inflated at first depends on it
+
+
+def _summaries(packed: bytes, wanted: frozenset[int]) -> list[Series]:
+    if not packed or packed[0] != _VERSION:
+        raise PackError("the pack is not of version 1")
+    inflater, last = zlib.decompressobj(), max(wanted, default=0)
+    plain = inflater.decompress(packed[1:], _ENTRY_BYTES * 64)
+    kept, at = _take(plain, 0)
+    if kept > MAX_SERIES:
+        raise PackError(f"the pack has over {MAX_SERIES} series")
+    found: list[Series] = []
+    for _ in range(kept):
+        if len(plain) - at < MAX_INSTANCE_BYTES + 100 and not inflater.eof:
+            plain += inflater.decompress(inflater.unconsumed_tail, _ENTRY_BYTES * 64)
+        number, after = _take(plain, at)
+        if number > last:  # series lie in order of their numbers
+            break
+        if number in wanted:
+            entry, at = _entry(plain, at)
+            found.append(Series(entry.key, entry.count, *entry.summaries))
+            continue
+        size, after = _take(plain, after)
+        skipped = _SKIPPED.match(plain, after + size)
+        if skipped is None or size > MAX_INSTANCE_BYTES:
+            raise PackError("the directory is damaged")
+        at = skipped.end()
+    return found
 
 
 @dataclass(slots=True)

@@ -48,9 +48,15 @@ def unmark(after: str, *shape: type) -> Key:
     except (binascii.Error, ValueError) as error:
         raise PageError("`after` is not a mark that this list gave out; begin again without it") from error
     fits = isinstance(key, list) and len(key) == len(shape) and all(type(k) is t for k, t in zip(key, shape, strict=True))
-    if not fits or any(type(k) is int and abs(k) >= 2**63 for k in key):
+    if not fits or not all(_storable(part) for part in key):
         raise PageError("`after` is a mark of another list; begin again without it")
     return tuple(key)
+
+
+def _storable(part: str | int) -> bool:
+    if isinstance(part, int):
+        return abs(part) < 2**63
+    return "\0" not in part and not any("\ud800" <= letter <= "\udfff" for letter in part)
 
 
 def bounded(limit: int) -> int:

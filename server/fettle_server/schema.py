@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fettle_server import leases
 from fettle_server.db import Model
 from fettle_server.estate import tables as estate
 from fettle_server.journal import tables as journal
@@ -9,4 +10,4 @@ from fettle_server.proactive import tables as proactive
 from fettle_server.reactive import tables as reactive
 
 METADATA = Model.metadata
-__all__ = ["METADATA", "estate", "journal", "proactive", "reactive"]
+__all__ = ["METADATA", "estate", "journal", "leases", "proactive", "reactive"]

@@ -18,13 +18,17 @@ class EndpointQueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class EndpointFilter:
-    """Which endpoints, and in which order: worst state first, by name, or longest unheard first."""
+    """Which endpoints, and in which order: worst state first, by name, or longest unheard first.
+
+    Revoked endpoints are left out unless `revoked`.
+    """
 
     search: str = ""
     state: str | None = None
     school_id: int | None = None
     system: str | None = None
     sort: Sort = "state"
+    revoked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +142,13 @@ class SeriesView:
 
 @dataclass(frozen=True, slots=True)
 class EstateCounts:
-    """How many endpoints are in which state, and how many incidents are open on them."""
+    """How many endpoints that are not revoked are in which state, and how many incidents are open on any."""
 
     endpoints: int
     ill: int
     watch: int
     unknown: int
     well: int
-    connected: int
     open_incidents: int
 
 
