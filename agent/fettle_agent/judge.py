@@ -76,7 +76,7 @@ class Judge:
         """True where a rule looks at that reading."""
         return reading in self._rules
 
-    def keep(self, now_ms: int) -> Verdict:
+    def keep(self) -> Verdict:
         """The phases under way as they stand, for the disk: before the process leaves."""
         return Verdict(phases=[self._phase(key[0], watch) for key, watch in self._watches.items() if watch.state.phase is not Step.WELL])
 

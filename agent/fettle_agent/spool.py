@@ -88,7 +88,7 @@ class Spool:
 
     def __init__(self, folder: Path, moment: Moment, limits: Limits = Limits()) -> None:
         self._path = folder / FILE_NAME
-        self._moment = moment
+        self.moment = moment
         self._limits = limits
         self.trouble = ""
         try:
@@ -132,7 +132,7 @@ class Spool:
         durable: bool = True,
     ) -> None:
         """Put events, phases and marks in place together; with `durable` they survive a power cut from here on."""
-        rows = [(self._moment.boot, self._moment.zero_ms, draft.at_ms, draft.event.SerializeToString()) for draft in drafts]
+        rows = [(self.moment.boot, self.moment.zero_ms, draft.at_ms, draft.event.SerializeToString()) for draft in drafts]
         listed = list(phases)
         kept = [phase for phase in listed if phase.phase != "well"]
         gone = [phase for phase in listed if phase.phase == "well"]
@@ -143,7 +143,7 @@ class Spool:
             database.executemany(
                 "INSERT OR REPLACE INTO phases VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 [
-                    (p.rule, p.instance, p.phase, p.since_ms, p.seen_ms, p.collector, self._moment.boot, self._moment.zero_ms)
+                    (p.rule, p.instance, p.phase, p.since_ms, p.seen_ms, p.collector, self.moment.boot, self.moment.zero_ms)
                     for p in kept
                 ],
             )
@@ -174,8 +174,8 @@ class Spool:
         """Remember the server's time at this boot's start, and how far the wall clock is ahead."""
 
         def write(database: sqlite3.Connection) -> None:
-            database.execute("DELETE FROM boots WHERE boot = ?", (self._moment.boot,))
-            database.execute("INSERT INTO boots (boot, anchor_ms) VALUES (?, ?)", (self._moment.boot, anchor_ms))
+            database.execute("DELETE FROM boots WHERE boot = ?", (self.moment.boot,))
+            database.execute("INSERT INTO boots (boot, anchor_ms) VALUES (?, ?)", (self.moment.boot, anchor_ms))
             database.execute("DELETE FROM boots WHERE rowid NOT IN (SELECT rowid FROM boots ORDER BY rowid DESC LIMIT 50)")
             database.execute("INSERT OR REPLACE INTO marks VALUES ('lead_ms', ?)", (str(lead_ms),))
 

@@ -1,0 +1,139 @@
+"""The fettle-agent command: arguments in, exit status out (0 done, 1 failed with one line that says why, 2 wrong usage).
+
+Each command imports what it needs when it runs: the run process lives for months and pays for every module.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from fettle_agent.errors import AgentError
+
+
+def main(words: list[str] | None = None) -> int:
+    """Do what the words ask; the exit status."""
+    asked = _parser().parse_args(words)
+    do: Callable[[argparse.Namespace], int] = asked.do
+    try:
+        return do(asked)
+    except AgentError as error:
+        print(f"fettle-agent: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except OSError as error:
+        print(f"fettle-agent: {error}: check the path, its permissions and the room on the disk", file=sys.stderr)
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="fettle-agent", description="Watches this machine and tells the school's Fettle server.")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    enrol = _command(commands, "enrol", _enrol, "enrol this machine at a server")
+    enrol.add_argument("--server", required=True, metavar="HOST:PORT")
+    enrol.add_argument("--token", required=True)
+    trust = enrol.add_mutually_exclusive_group()
+    trust.add_argument("--ca", default="", metavar="FILE", help="the certificate authority to trust, instead of the token's")
+    trust.add_argument("--ca-fingerprint", default="", metavar="SHA256", help="the fingerprint of the authority to trust")
+    enrol.add_argument("--proxy", default="", metavar="URL", help="the HTTP proxy to go through; none: no proxy")
+    enrol.add_argument("--force", action="store_true", help="replace the identity that the state folder holds")
+    _command(commands, "run", _run, "watch this machine until told to stop")
+    once = _command(commands, "once", _once, "read everything once and print it, without a server", state=False)
+    once.add_argument("--json", action="store_true")
+    status = _command(commands, "status", _status, "say how the running agent is")
+    status.add_argument("--json", action="store_true")
+    _command(commands, "doctor", _doctor, "find what is wrong and say what to do")
+    fault = _command(commands, "test-fault", _test_fault, "raise a fault that breaks nothing, to see that it arrives")
+    fault.add_argument("--clear", action="store_true", help="end it again")
+    _command(commands, "renew", _renew, "get a new certificate now; the running agent does this by itself")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    do: Callable[[argparse.Namespace], int],
+    sentence: str,
+    *,
+    state: bool = True,
+) -> argparse.ArgumentParser:
+    command = commands.add_parser(name, help=sentence, description=sentence)
+    command.set_defaults(do=do)
+    if state:
+        command.add_argument("--state", type=Path, metavar="DIR", default=None, help="the agent's folder; default: the service's")
+    return command
+
+
+def _state(asked: argparse.Namespace) -> Path:
+    from fettle_agent.place import here
+
+    chosen: Path = asked.state or here().default_state()
+    return chosen.absolute()
+
+
+def _enrol(asked: argparse.Namespace) -> int:
+    from fettle_agent import enrolment, identity
+    from fettle_agent.place import here
+
+    state = _state(asked)
+    if (state / identity.ABOUT).exists() and not asked.force:
+        raise AgentError(f"{state} holds an identity already: use another --state, or --force to replace it")
+    here().private_folder(state)
+    wanted = enrolment.Wanted(asked.server, asked.token.strip(), asked.ca, asked.ca_fingerprint, asked.proxy)
+    known = enrolment.enrol(state, wanted)
+    print(f"enrolled as {known.endpoint_id} of {known.school}; start the agent with fettle-agent run --state {state}")
+    return 0
+
+
+def _renew(asked: argparse.Namespace) -> int:
+    from fettle_agent import config, enrolment, status
+
+    state = _state(asked)
+    known = enrolment.renew(state, config.load(state))
+    print(f"renewed until {status.rfc3339(known.not_after_ms)}")
+    return 0
+
+
+def _run(asked: argparse.Namespace) -> int:
+    # Python's own TLS (OpenSSL) would cost 4 MB that nothing in this process uses: gRPC brings its own. asyncio and hashlib
+    # work without it, as in a Python that was built without OpenSSL.
+    for module in ("ssl", "_ssl", "_hashlib"):
+        if module not in sys.modules:
+            sys.modules[module] = None  # type: ignore[assignment]
+    from fettle_agent import loop
+
+    return loop.run(_state(asked))
+
+
+def _once(asked: argparse.Namespace) -> int:
+    from fettle_agent.once import once
+
+    return once(as_json=asked.json)
+
+
+def _status(asked: argparse.Namespace) -> int:
+    from fettle_agent import status
+
+    told = status.report(_state(asked))
+    print(json.dumps(told) if asked.json else "\n".join(status.sentences(told)))
+    return 0
+
+
+def _doctor(asked: argparse.Namespace) -> int:
+    from fettle_agent.doctor import examine
+
+    return examine(_state(asked))
+
+
+def _test_fault(asked: argparse.Namespace) -> int:
+    from fettle_agent.testfault import test_fault
+
+    print(test_fault(_state(asked), clear=asked.clear))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
