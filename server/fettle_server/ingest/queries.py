@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 
 from fettle_server.estate.tables import Watch
+from fettle_server.journal.queries import newest_id
 from fettle_server.journal.tables import Entry
 from fettle_server.proactive.tables import PolicyVersion
 
@@ -24,11 +25,6 @@ class News:
     policy_version: int
     policy: bytes
     watches: tuple[tuple[int, dt.datetime], ...]
-
-
-def newest_entry(tx: sa.Connection) -> int:
-    """The journal's highest number; 0 where it is empty."""
-    return tx.execute(sa.select(sa.func.max(Entry.id))).scalar() or 0
 
 
 def newest_policy(tx: sa.Connection) -> int:
@@ -49,7 +45,7 @@ def news(tx: sa.Connection, after_id: int, policy_version: int, now: dt.datetime
     ).one_or_none()
     watches = tx.execute(sa.select(Watch.endpoint_pk, Watch.until).where(Watch.until > now).limit(5000))
     return News(
-        newest_id=newest_entry(tx),
+        newest_id=newest_id(tx),
         revoked=frozenset(subject.removeprefix("endpoint:") for subject in revoked),
         policy_version=policy.version if policy else policy_version,
         policy=policy.body if policy else b"",

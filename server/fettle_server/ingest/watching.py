@@ -17,6 +17,7 @@ from fettle_server import clock, observed
 from fettle_server.ingest import queries
 from fettle_server.ingest.link import Link, revoked_end
 from fettle_server.ingest.streams import End, Streams
+from fettle_server.journal.queries import newest_id
 
 EVERY_S = 0.5
 _AT_ONCE = 100
@@ -48,7 +49,7 @@ class Watching:
 
     def _begin(self) -> None:
         with self._engine.begin() as tx:
-            self._after_id = queries.newest_entry(tx)
+            self._after_id = newest_id(tx)
             self._policy_version = queries.newest_policy(tx)
 
     def _look(self) -> queries.News:
