@@ -31,6 +31,7 @@ class Settings(BaseSettings):
     metrics: str = Field(
         "127.0.0.1:0", description="host:port of ingest's own /metrics; port 0: any free one, scraped by the console's /metrics"
     )
+    metrics_token: str = Field("", description="bearer token with which the console's /metrics may be read from elsewhere; empty: this machine only")
     server_names: list[str] = Field([], description="further names and addresses in the server's TLS certificate")
     grpc_certificate: str = Field("", description="PEM file of an own server certificate for agents, with its chain")
     grpc_key: str = Field("", description="PEM file of its private key")

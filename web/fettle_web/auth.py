@@ -136,7 +136,11 @@ def _turn_away() -> ResponseReturnValue:
     if is_api():
         realm = WWWAuthenticate("bearer", {"realm": "fettle", **({"error": "invalid_token"} if has_bearer() else {})})
         reason = "This token is not known, has expired or was revoked." if has_bearer() else "Send an API token."
-        abort(401, f"{reason} Make one on your account page and send it as `Authorization: Bearer fettle_pat_...`.", www_authenticate=realm)
+        abort(
+            401,
+            f"{reason} Make one on your account page and send it as `Authorization: Bearer fettle_pat_...`.",
+            www_authenticate=realm,
+        )
     if not _is_navigation():
         abort(401, "Your sign-in has ended. Load the page again to sign in.")
     target = request.full_path.rstrip("?") if request.method == "GET" else None
