@@ -30,7 +30,9 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="fettle-agent", description="Watches this machine and tells the school's Fettle server.")
+    parser = argparse.ArgumentParser(
+        prog="fettle-agent", description="Watches this machine and tells the school's Fettle server."
+    )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
     enrol = _command(commands, "enrol", _enrol, "enrol this machine at a server")
     enrol.add_argument("--server", required=True, metavar="HOST:PORT")
@@ -63,7 +65,9 @@ def _command(
     command = commands.add_parser(name, help=sentence, description=sentence)
     command.set_defaults(do=do)
     if state:
-        command.add_argument("--state", type=Path, metavar="DIR", default=None, help="the agent's folder; default: the service's")
+        command.add_argument(
+            "--state", type=Path, metavar="DIR", default=None, help="the agent's folder; default: the service's"
+        )
     return command
 
 

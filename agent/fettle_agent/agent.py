@@ -11,6 +11,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from fettle_protocol import policy as policies
+from fettle_protocol.packing import PackError
+from fettle_protocol.v1 import link_pb2
+
 from fettle_agent import identity, inventories, log
 from fettle_agent.budget import Cost
 from fettle_agent.clock import Clock
@@ -22,9 +26,6 @@ from fettle_agent.newest import Newest
 from fettle_agent.place import Place
 from fettle_agent.spool import Draft, Limits, Moment, Spool
 from fettle_agent.status import rfc3339
-from fettle_protocol import policy as policies
-from fettle_protocol.packing import PackError
-from fettle_protocol.v1 import link_pb2
 
 TEST_FAULT = "agent.test_fault"
 MAX_NOTICE = 500
@@ -38,7 +39,7 @@ Power = link_pb2.PowerChange
 class Agent:
     """All that the agent knows. Every method belongs to the loop's thread."""
 
-    def __init__(self, state: Path, place: Place, services: Sequence[str] = (), limits: Limits = Limits()) -> None:
+    def __init__(self, state: Path, place: Place, services: Sequence[str] = (), limits: Limits | None = None) -> None:
         self.state = state
         self.instance = secrets.token_hex(16)
         self._place = place
@@ -168,7 +169,9 @@ class Agent:
         """Say how much the spool had to shed since this was last said."""
         shed = self.spool.take_shed()
         if shed:
-            self.notice("spool_shed", text=f"{shed} hours or events that could not be sent for too long were shed, oldest first")
+            self.notice(
+                "spool_shed", text=f"{shed} hours or events that could not be sent for too long were shed, oldest first"
+            )
 
     def _take_inventory(self, section: str, content: dict[str, Any]) -> None:
         mark = inventories.mark_name(section)
@@ -274,4 +277,3 @@ class Agent:
         taken = policies.decode(packed)
         self.policy, self.policy_version, self._policy_digest = taken, taken.version, policies.digest(packed)
         self.record(self.judge.apply(taken, self.clock.steady_ms()))
-

@@ -30,8 +30,11 @@ class Clock:
         lead_ms: int = 0,
         wall_s: Callable[[], float] = time.time,
     ) -> None:
-        """`anchor_ms` is the server's time at this boot's start, if an earlier process learned it; `lead_ms` how far the wall
-        clock was last seen ahead of the server's."""
+        """Pin steady time to where the real time seems to be.
+
+        `anchor_ms` is the server's time at this boot's start, if an earlier process learned it; `lead_ms` how far the wall
+        clock was last seen ahead of the server's.
+        """
         self.boot = boot
         self._boot_s = boot_s
         self._wall_s = wall_s

@@ -96,7 +96,9 @@ TABLE: tuple[Setting, ...] = (
     Setting("tls_name", _text, "name that the server's certificate must carry; empty: the one found at enrolment"),
     Setting("services", _names, "services that should be running here, beside those of the server's policy"),
     Setting("interval_factor", _positive, "stretches (over 1) or shortens (under 1) the interval of every collector"),
-    Setting("cpu_budget_percent", _positive, "percent of one core above which, over a minute, slow collectors are run less often"),
+    Setting(
+        "cpu_budget_percent", _positive, "percent of one core above which, over a minute, slow collectors are run less often"
+    ),
     Setting("memory_budget_mib", _positive, "resident MiB above which slow collectors are run less often"),
     Setting("spool_max_mib", _positive, "MiB of unsent events and history that are kept on disk"),
     Setting("log_level", _level, "debug, info, warning or error"),
@@ -160,7 +162,11 @@ def table_markdown() -> str:
     lines = ["| agent.toml | Environment | Default | Meaning |", "|---|---|---|---|"]
     for setting in TABLE:
         default = defaults[setting.name]
-        shown = " ".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else str(default)
-        lines.append(f"| `{setting.name}` | `{PREFIX}{setting.name.upper()}` | {f'`{shown}`' if shown else ''} | {setting.meaning} |")
+        shown = (
+            " ".join(default) if isinstance(default, tuple) else f"{default:g}" if isinstance(default, float) else str(default)
+        )
+        lines.append(
+            f"| `{setting.name}` | `{PREFIX}{setting.name.upper()}` | {f'`{shown}`' if shown else ''} | {setting.meaning} |"
+        )
     lines += [f"| `[collectors.NAME]` `{setting.name}` | | | {setting.meaning} |" for setting in _TIMING]
     return "\n".join(lines) + "\n"

@@ -13,7 +13,7 @@ _MAX_BODY_BYTES = 16 * 1024
 
 
 def set_aside(folder: Path, *, sequence: int, reason: str, body: bytes, at_ms: int) -> None:
-    """Add one letter; a full file becomes the .old one, and the .old one before it goes. A failing disk costs the letter only."""
+    """Add one letter; a full file takes the place of the .old one. A failing disk costs the letter only."""
     path = folder / FILE_NAME
     letter = {"sequence": sequence, "at_ms": at_ms, "reason": reason[:500], "body_hex": body[:_MAX_BODY_BYTES].hex()}
     try:

@@ -18,16 +18,15 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from fettle_protocol import identity as shape
+from fettle_protocol.v1 import link_pb2
 
 from fettle_agent import config, identity, machine
 from fettle_agent.errors import EnrolError, PeerError
-from fettle_agent.handshake import fetch_chain, split
+from fettle_agent.handshake import fetch_chain
 from fettle_agent.link import Target
-from fettle_agent.place import here
 from fettle_agent.proxy import choose
 from fettle_agent.words import explain
-from fettle_protocol import identity as shape
-from fettle_protocol.v1 import link_pb2
 
 ENROL, RENEW = "/fettle.v1.Enrolment/Enrol", "/fettle.v1.Enrolment/Renew"
 TIMEOUT_S = 30.0
@@ -134,18 +133,18 @@ def whom_to_trust(chain: list[x509.Certificate], pin: str, wanted: Wanted) -> Tr
     if wanted.ca:
         pem = _read_authority(wanted.ca)
         known = x509.load_pem_x509_certificates(pem)
-        found = any(_issued(issuer, one) for issuer in known for one in chain)
+        found = any(issued(issuer, one) for issuer in known for one in chain)
     else:
         pinned = [one for one in chain if shape.fingerprint(one.public_bytes(serialization.Encoding.DER)).startswith(pin)]
         pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in pinned)
         found = bool(pinned)
     if not found:
         raise PeerError("intercepted", intercepted(wanted.server, leaf))
-    _check_clock(leaf)
-    return Trusted(pem, tls_name(leaf, wanted.server))
+    check_clock(leaf, dt.datetime.now(dt.UTC))
+    return Trusted(pem, tls_name(leaf))
 
 
-def tls_name(leaf: x509.Certificate, server: str) -> str:
+def tls_name(leaf: x509.Certificate) -> str:
     """The name to ask of the certificate: Fettle's own where it carries it, else the host's ("")."""
     return shape.SERVER_NAME if shape.SERVER_NAME in names_of(leaf) else ""
 
@@ -162,13 +161,17 @@ def intercepted(server: str, leaf: x509.Certificate) -> str:
     """The sentence for a certificate that the expected authority did not issue."""
     issuer = leaf.issuer.rfc4514_string() or "nobody"
     return (
-        f"the certificate at {server} was issued by {issuer}, not by the authority of the token's server: TLS is intercepted on the way "
-        f"(exempt {server} from inspection), or the address is another server's"
+        f"the certificate at {server} was issued by {issuer}, not by the authority of the enrolling server: "
+        f"TLS is intercepted on the way (exempt {server} from inspection), or the address is another server's"
     )
 
 
-def _check_clock(leaf: x509.Certificate) -> None:
-    now = dt.datetime.now(dt.UTC)
+def check_clock(leaf: x509.Certificate, now: dt.datetime) -> None:
+    """Refuse a clock by which the server's certificate is not valid.
+
+    Raises:
+        PeerError: the sentence names both times.
+    """
     if leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
         return
     raise PeerError(
@@ -208,8 +211,11 @@ def _keep(
 
 def _signing_request(key: ec.EllipticCurvePrivateKey) -> bytes:
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, socket.gethostname()[:64] or "machine")])
-    return x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256()).public_bytes(
-        serialization.Encoding.DER
+    return (
+        x509.CertificateSigningRequestBuilder()
+        .subject_name(subject)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
     )
 
 
@@ -222,7 +228,8 @@ def _read_authority(path: str) -> bytes:
     return pem
 
 
-def _issued(issuer: x509.Certificate, one: x509.Certificate) -> bool:
+def issued(issuer: x509.Certificate, one: x509.Certificate) -> bool:
+    """True where that authority is, or directly issued, the certificate."""
     if issuer == one:
         return True
     try:

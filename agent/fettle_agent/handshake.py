@@ -36,7 +36,7 @@ def fetch_chain(address: str, proxy: str = "") -> list[bytes]:
     Raises:
         PeerError: the name does not resolve, nothing answers, the proxy refuses, or what answers does not speak TLS.
     """
-    host, port = split(address)
+    host, _ = split(address)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -10,8 +10,9 @@ from array import array
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from fettle_agent.collectors import Reading
 from fettle_protocol import catalogue, packing
+
+from fettle_agent.collectors import Reading
 
 _MINUTE_MS = 60_000
 _HOUR_MS = 3_600_000

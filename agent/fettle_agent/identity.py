@@ -45,7 +45,8 @@ def load(state: Path) -> Identity:
         return Identity(**json.loads(path.read_text("utf-8")))
     except FileNotFoundError as error:
         raise NotEnrolled(
-            f"{state} holds no identity: enrol this machine with fettle-agent enrol --server HOST:PORT --token TOKEN --state {state}"
+            f"{state} holds no identity: enrol this machine with "
+            f"fettle-agent enrol --server HOST:PORT --token TOKEN --state {state}"
         ) from error
     except (OSError, ValueError, TypeError) as error:
         raise NotEnrolled(f"{path} cannot be read ({error}): enrol this machine again") from error

@@ -34,5 +34,7 @@ def event(section: str, content: dict[str, Any], last_digest: str) -> link_pb2.E
         return None
     packed = zlib.compress(plain, 6)
     if len(packed) > MAX_PACKED_BYTES or len(plain) > MAX_PLAIN_BYTES:
-        raise TooLarge(f"the {section} inventory takes {len(packed)} bytes packed, over the {MAX_PACKED_BYTES} that the server takes")
+        raise TooLarge(
+            f"the {section} inventory takes {len(packed)} bytes packed, over the {MAX_PACKED_BYTES} that the server takes"
+        )
     return link_pb2.Event(inventory=link_pb2.Inventory(section=section, digest=digest, json=packed))

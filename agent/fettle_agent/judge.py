@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from fettle_protocol.policy import Policy, Rule
+from fettle_protocol.rules import WELL, Cleared, Levels, Raised, State, step
+from fettle_protocol.rules import Phase as Step
+from fettle_protocol.v1 import link_pb2
+
 from fettle_agent.collectors import Reading
 from fettle_agent.evidence import Evidence
 from fettle_agent.spool import Draft, Moment, Phase
-from fettle_protocol.policy import Policy, Rule
-from fettle_protocol.rules import Cleared, Levels, Raised, State, step
-from fettle_protocol.rules import Phase as Step
-from fettle_protocol.v1 import link_pb2
 
 KEEP_SEEN_MS = 60_000
 """A duration under way is brought to disk this often, so that a restart does not begin it anew."""
@@ -43,7 +44,7 @@ class _Watch:
     rule: Rule | None
     instance: str
     collector: str
-    state: State = State()
+    state: State = WELL
     evidence: Evidence = field(default_factory=Evidence)
     kept_ms: int = 0
     missing_ms: int | None = None
@@ -78,7 +79,9 @@ class Judge:
 
     def keep(self) -> Verdict:
         """The phases under way as they stand, for the disk: before the process leaves."""
-        return Verdict(phases=[self._phase(key[0], watch) for key, watch in self._watches.items() if watch.state.phase is not Step.WELL])
+        return Verdict(
+            phases=[self._phase(key[0], watch) for key, watch in self._watches.items() if watch.state.phase is not Step.WELL]
+        )
 
     # ---- policy ----
 

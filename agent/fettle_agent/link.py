@@ -15,12 +15,12 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from fettle_protocol.v1 import link_pb2
 
 from fettle_agent import log
 from fettle_agent.errors import AgentError
 from fettle_agent.session import Over, Session, Source
 from fettle_agent.words import explain
-from fettle_protocol.v1 import link_pb2
 
 ATTACH = "/fettle.v1.Link/Attach"
 WELCOME_WITHIN_S = 30.0
@@ -51,7 +51,7 @@ class Target:
         return grpc.ssl_channel_credentials(self.ca_pem, self.identity_pem, self.identity_pem)
 
     def options(self) -> list[tuple[str, str | int]]:
-        """gRPC's channel options."""
+        """GRPC's channel options."""
         chosen: list[tuple[str, str | int]] = [
             ("grpc.http2.bdp_probe", 0),
             ("grpc.enable_retries", 0),

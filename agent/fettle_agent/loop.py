@@ -198,7 +198,11 @@ class Loop:
         session = self._link.session
         if session is not None:
             self._speak(session, now_s, watched=watched)
-        if self._status_urgent or (self._status_dirty and self._status_beat.is_due(now_s)) or self._slow_status_beat.is_due(now_s):
+        if (
+            self._status_urgent
+            or (self._status_dirty and self._status_beat.is_due(now_s))
+            or self._slow_status_beat.is_due(now_s)
+        ):
             self._write_status()
 
     def _speak(self, session: Any, now_s: float, *, watched: bool) -> None:

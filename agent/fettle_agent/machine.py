@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from fettle_protocol.v1 import link_pb2
+
 from fettle_agent import identity
 from fettle_agent.config import Settings
 from fettle_agent.link import Target
 from fettle_agent.place import fingerprint, here
 from fettle_agent.proxy import choose
-from fettle_protocol.v1 import link_pb2
 
 VERSION = "0.1.0"
 

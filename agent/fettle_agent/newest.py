@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fettle_agent.collectors import Reading
 from fettle_protocol import catalogue
 from fettle_protocol.v1 import link_pb2
+
+from fettle_agent.collectors import Reading
 
 MAX_READINGS = 512
 

@@ -9,12 +9,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+from fettle_protocol import catalogue
+
 from fettle_agent import config
 from fettle_agent.collectors import Collected, Collector, Lane, Setup
 from fettle_agent.lanes import Ran, run
 from fettle_agent.loop import adjusted
 from fettle_agent.place import here
-from fettle_protocol import catalogue
 
 BETWEEN_S = 1.0
 
@@ -85,8 +86,8 @@ def _limited(collector: Collector) -> Ran:
 
 def _lines(document: dict[str, Any]) -> list[str]:
     lines = [
-        f"{reading['key']:<34} {reading['instance']:<24} {reading['value']:>16,.2f} {reading['unit']} {reading['detail']}".rstrip()
-        for reading in document["readings"]
+        f"{one['key']:<34} {one['instance']:<24} {one['value']:>16,.2f} {one['unit']} {one['detail']}".rstrip()
+        for one in document["readings"]
     ]
     lines += [f"inventory: {section}, {len(content)} fields" for section, content in document["inventory"].items()]
     lines += [f"failed: {one['name']}: {one['error']}" for one in document["collectors"] if one["error"]]

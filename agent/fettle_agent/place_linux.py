@@ -35,7 +35,7 @@ if sys.platform == "linux":
         return "linux"
 
     def default_state() -> Path:
-        """systemd's StateDirectory where it runs the agent."""
+        """Systemd's StateDirectory where it runs the agent."""
         return Path(os.environ.get("STATE_DIRECTORY", "/var/lib/fettle-agent"))
 
     def os_version() -> str:
@@ -62,8 +62,8 @@ if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
     def shutting_down() -> bool:
-        """systemd says "stopping" while the machine goes down."""
-        if not os.path.isdir("/run/systemd/system"):
+        """Systemd says "stopping" while the machine goes down."""
+        if not Path("/run/systemd/system").is_dir():
             return False
         import subprocess
 
@@ -74,7 +74,7 @@ if sys.platform == "linux":
         return asked.stdout.strip() == b"stopping"
 
     def service_ready() -> None:
-        """systemd's readiness protocol: one datagram to NOTIFY_SOCKET."""
+        """Systemd's readiness protocol: one datagram to NOTIFY_SOCKET."""
         address = os.environ.get("NOTIFY_SOCKET", "")
         if not address:
             return
@@ -89,7 +89,9 @@ if sys.platform == "linux":
         cards = Path("/sys/class/net")
         if not cards.is_dir():
             return []
-        fixed = [card for card in cards.iterdir() if (card / "device").exists() and _text(card / "addr_assign_type").strip() == "0"]
+        fixed = [
+            card for card in cards.iterdir() if (card / "device").exists() and _text(card / "addr_assign_type").strip() == "0"
+        ]
         return [_text(card / "address").strip() for card in fixed]
 
     def _text(path: str | Path) -> str:

@@ -59,11 +59,11 @@ if sys.platform == "darwin":
         return time.clock_gettime(time.CLOCK_MONOTONIC) - time.clock_gettime(time.CLOCK_UPTIME_RAW)
 
     def shutting_down() -> bool:
-        """launchd does not say."""
+        """Launchd does not say."""
         return False
 
     def service_ready() -> None:
-        """launchd does not ask."""
+        """Launchd does not ask."""
 
     def _printed(*command: str) -> str:
         try:

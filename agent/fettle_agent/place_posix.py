@@ -20,11 +20,11 @@ if sys.platform != "win32":
         beside = path.with_name(path.name + ".new")
         beside.unlink(missing_ok=True)
         descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with open(descriptor, "wb") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        os.replace(beside, path)
+        beside.replace(path)
 
     def read_secret(path: Path) -> bytes:
         """The file's content."""

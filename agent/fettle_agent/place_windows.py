@@ -32,7 +32,7 @@ if sys.platform == "win32":
 
     def default_state() -> Path:
         """Data of a service belongs under ProgramData."""
-        return Path(os.environ.get("ProgramData", r"C:\ProgramData")) / "Fettle Agent"
+        return Path(os.environ.get("PROGRAMDATA", r"C:\ProgramData")) / "Fettle Agent"
 
     def os_version() -> str:
         """Product, edition and release as the registry has them; Windows 11 still calls itself 10 there."""
@@ -73,11 +73,11 @@ if sys.platform == "win32":
     def write_secret(path: Path, content: bytes) -> None:
         """Sealed for this machine, written beside, flushed, renamed."""
         beside = path.with_name(path.name + ".new")
-        with open(beside, "wb") as file:
+        with beside.open("wb") as file:
             file.write(_sealed(content, "CryptProtectData", _LOCAL_MACHINE | _NO_PROMPT))
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, path)
+        beside.replace(path)
 
     def read_secret(path: Path) -> bytes:
         """Opened on the machine that sealed it."""

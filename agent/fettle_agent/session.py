@@ -9,9 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from fettle_protocol.v1 import link_pb2
+
 from fettle_agent import deadletters, log
 from fettle_agent.spool import Spool
-from fettle_protocol.v1 import link_pb2
 
 MAX_EVENTS_UNDER_WAY = 2_000
 MAX_HOURS_UNDER_WAY = 12
@@ -169,4 +170,6 @@ class Session:
             body = spool.drop_hour(rejected.sequence)
         if body is not None:
             at_ms = self._source.vitals().at_ms
-            deadletters.set_aside(self._source.state, sequence=rejected.sequence, reason=rejected.reason, body=body, at_ms=at_ms)
+            deadletters.set_aside(
+                self._source.state, sequence=rejected.sequence, reason=rejected.reason, body=body, at_ms=at_ms
+            )

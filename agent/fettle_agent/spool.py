@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from fettle_protocol.v1 import link_pb2
+
 from fettle_agent import log
 from fettle_agent.spool_store import FILE_NAME, Store, StoreError
-from fettle_protocol.v1 import link_pb2
 
 MAX_BATCH = 200
 MAX_BATCH_BYTES = 512 * 1024
@@ -86,10 +87,10 @@ class Carried:
 class Spool:
     """The two lanes, the judge's phases and a few marks; every write is one transaction."""
 
-    def __init__(self, folder: Path, moment: Moment, limits: Limits = Limits()) -> None:
+    def __init__(self, folder: Path, moment: Moment, limits: Limits | None = None) -> None:
         self._path = folder / FILE_NAME
         self.moment = moment
-        self._limits = limits
+        self._limits = limits or Limits()
         self.trouble = ""
         try:
             self._store, self.trouble = Store.open(self._path)
@@ -168,7 +169,9 @@ class Spool:
 
     def put_progress(self, hour: int, pack: bytes) -> None:
         """Keep the hour in progress; it may be lost to a power cut, not to kill -9."""
-        self._write(lambda database: database.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (hour, pack)), durable=False)
+        self._write(
+            lambda database: database.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (hour, pack)), durable=False
+        )
 
     def keep_anchor(self, anchor_ms: int, lead_ms: int) -> None:
         """Remember the server's time at this boot's start, and how far the wall clock is ahead."""
@@ -206,7 +209,7 @@ class Spool:
 
     def renew_id(self) -> None:
         """Take a new name for the same rows: the old name's numbers were used by another copy of this spool."""
-        self._write(lambda database: self._store.new_id(), durable=True)
+        self._write(lambda _: self._store.new_id(), durable=True)
 
     # ---- reading ----
 
@@ -313,7 +316,7 @@ class Spool:
         self._fresh_shed += dropped
 
     def _shed_oldest(self, table: str, count: int) -> int:
-        delete = f"DELETE FROM {table} WHERE sequence IN (SELECT sequence FROM {table} ORDER BY sequence LIMIT {count})"
+        delete = f"DELETE FROM {table} WHERE sequence IN (SELECT sequence FROM {table} ORDER BY sequence LIMIT {count})"  # noqa: S608 - our own names
 
         def write(database: sqlite3.Connection) -> int:
             dropped = database.execute(delete).rowcount
@@ -327,10 +330,10 @@ class Spool:
 
 def _forget(database: sqlite3.Connection, table: str, column: str, sequence: int) -> tuple[int, int]:
     """Delete a lane's rows up to that number; how many they were, and their bytes."""
-    measure = f"SELECT COUNT(*), COALESCE(SUM(LENGTH({column})), 0) FROM {table} WHERE sequence <= ?"
+    measure = f"SELECT COUNT(*), COALESCE(SUM(LENGTH({column})), 0) FROM {table} WHERE sequence <= ?"  # noqa: S608 - our own names
     count, size = database.execute(measure, (sequence,)).fetchone()
     if count:
-        database.execute(f"DELETE FROM {table} WHERE sequence <= ?", (sequence,))
+        database.execute(f"DELETE FROM {table} WHERE sequence <= ?", (sequence,))  # noqa: S608 - our own names
     return count, size
 
 

@@ -30,9 +30,14 @@ def test_fault(state: Path, *, clear: bool) -> str:
     while time.monotonic() < end_s:
         told = status.read(state)
         if told.get("test_fault") == wanted:
-            where = "the server hears of it now" if told.get("connected") else "the server hears of it once the agent is connected"
+            where = (
+                "the server hears of it now" if told.get("connected") else "the server hears of it once the agent is connected"
+            )
             return f"the test fault is {'cleared' if clear else 'raised'}; {where}"
         time.sleep(0.1)
     if told.get("test_fault") == "unjudged":
-        raise AgentError(f"the agent has no rule for the test fault: it needs a policy from the server first (see fettle-agent status --state {state})")
+        raise AgentError(
+            "the agent has no rule for the test fault: it needs a policy from the server first; "
+            f"see fettle-agent status --state {state}"
+        )
     raise AgentError(f"the agent has not judged the test fault within {WAIT_S:g} s: see fettle-agent doctor --state {state}")

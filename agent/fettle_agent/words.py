@@ -11,11 +11,19 @@ _SIGNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("http proxy", "proxy returned", "http connect handshake"),
         "proxy",
-        "the proxy did not let the connection to {address} through: allow CONNECT to it, or correct the proxy's user and password",
+        "the proxy does not let {address} through: allow CONNECT to it there, or correct its user and password",
     ),
     (
-        ("dns resolution", "name resolution", "name or service not known", "nodename nor servname", "could not contact dns",
-         "domain name not found", "temporary failure in name", "getaddrinfo"),
+        (
+            "dns resolution",
+            "name resolution",
+            "name or service not known",
+            "nodename nor servname",
+            "could not contact dns",
+            "domain name not found",
+            "temporary failure in name",
+            "getaddrinfo",
+        ),
         "name",
         "the name in {address} cannot be resolved: check the name and this machine's DNS",
     ),
@@ -31,8 +39,16 @@ _SIGNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "run fettle-agent doctor to see which",
     ),
     (
-        ("certificate expired", "certificate_expired", "sslv3_alert_certificate", "tlsv1_alert_unknown_ca", "tlsv13_alert",
-         "alert_bad_certificate", "alert_certificate", "alert unknown ca"),
+        (
+            "certificate expired",
+            "certificate_expired",
+            "sslv3_alert_certificate",
+            "tlsv1_alert_unknown_ca",
+            "tlsv13_alert",
+            "alert_bad_certificate",
+            "alert_certificate",
+            "alert unknown ca",
+        ),
         "identity",
         "{address} does not accept this machine's certificate: enrol it again with a new token",
     ),
@@ -47,13 +63,34 @@ _SIGNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
         "nothing listens at {address}: check that the server runs and that the port is right",
     ),
     (
-        ("timed out", "timeout", "deadline", "no route to host", "network is unreachable", "host is unreachable", "unreachable"),
+        (
+            "timed out",
+            "timeout",
+            "deadline",
+            "no route to host",
+            "network is unreachable",
+            "host is unreachable",
+            "unreachable",
+        ),
         "unreachable",
         "{address} does not answer: check this machine's network, and firewalls on the way",
     ),
     (
-        ("socket closed", "connection reset", "broken pipe", "goaway", "stream removed", "recvmsg", "endpoint closing",
-         "connection aborted", "reset by peer", "handshaker shutdown", "handshake failed", "keepalive watchdog", "ping timeout"),
+        (
+            "socket closed",
+            "connection reset",
+            "broken pipe",
+            "goaway",
+            "stream removed",
+            "recvmsg",
+            "endpoint closing",
+            "connection aborted",
+            "reset by peer",
+            "handshaker shutdown",
+            "handshake failed",
+            "keepalive watchdog",
+            "ping timeout",
+        ),
         "cut",
         "the connection to {address} was cut",
     ),
@@ -69,5 +106,7 @@ def explain(status: str, details: str, address: str) -> PeerError:
         if any(sign in said for sign in signs):
             return PeerError(code, text.format(address=address))
     if status == "UNIMPLEMENTED":
-        return PeerError("protocol", f"what answers at {address} does not speak Fettle: check host and port, and the server's version")
+        return PeerError(
+            "protocol", f"what answers at {address} does not speak Fettle: check host and port, and the server's version"
+        )
     return PeerError(status.lower(), f"{address}: {details or status.lower()}")

@@ -60,7 +60,9 @@ class Authority:
     def endpoint(self, public_key: Any, days: tuple[float, float] = (-1, 90)) -> bytes:
         names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier(identity.endpoint_uri(ENDPOINT_ID))])
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, ENDPOINT_ID)])
-        return self._sign(subject, public_key, x509.BasicConstraints(ca=False, path_length=None), [names], days).public_bytes(PEM)
+        return self._sign(subject, public_key, x509.BasicConstraints(ca=False, path_length=None), [names], days).public_bytes(
+            PEM
+        )
 
     def _sign(
         self,
@@ -162,7 +164,9 @@ class FakeServer:
     def _enrol(self, body: bytes, context: grpc.ServicerContext) -> bytes:
         request = link_pb2.EnrolRequest.FromString(body)
         if self.token_error or request.token != self.token:
-            context.abort(grpc.StatusCode.PERMISSION_DENIED, self.token_error or "this server does not know that token: ask for a new one")
+            context.abort(
+                grpc.StatusCode.PERMISSION_DENIED, self.token_error or "this server does not know that token: ask for a new one"
+            )
         csr = x509.load_der_x509_csr(request.csr_der)
         return link_pb2.EnrolResponse(
             endpoint_id=ENDPOINT_ID,
@@ -291,7 +295,7 @@ class Machine:
 
     def command(self, *words: object, timeout: float = 30, **env: str) -> subprocess.CompletedProcess[str]:
         whole = [sys.executable, "-m", "fettle_agent", *map(str, words)]
-        return subprocess.run(whole, capture_output=True, text=True, timeout=timeout, env=PROCESS_ENV | env)
+        return subprocess.run(whole, capture_output=True, text=True, timeout=timeout, check=False, env=PROCESS_ENV | env)
 
     def enrol(self, *words: object, **env: str) -> subprocess.CompletedProcess[str]:
         assert self.server is not None
@@ -423,5 +427,3 @@ def make_policy() -> Callable[..., policy.Policy]:
         return policy.Policy(version=version, rules=rules)
 
     return make
-
-
