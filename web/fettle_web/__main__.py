@@ -17,10 +17,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+from fettle_server.config import Settings, SettingsError, load, split_address
 from granian.constants import Interfaces
 from granian.server import MPServer
-
-from fettle_server.config import Settings, SettingsError, load, split_address
 
 BLOCKING_THREADS = 320
 """Each live page holds one: room for 200 of them, and for the quick ones beside."""
@@ -156,7 +155,7 @@ class _Console(MPServer):
 
     def signal_handler_interrupt(self, *args: Any, **kwargs: Any) -> None:
         self._leash.close()
-        super().signal_handler_interrupt(*args, **kwargs)
+        super().signal_handler_interrupt(*args, **kwargs)  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +168,7 @@ class _Worker:
 
     def __call__(self) -> Any:
         from fettle_server import observed
+
         from fettle_web import leaving
         from fettle_web.app import create_app
 
@@ -181,6 +181,7 @@ class _Worker:
     def _announce(self) -> None:
         """Write the port and the sign of readiness as soon as a connection is taken."""
         from fettle_server import observed
+
         from fettle_web import leaving
 
         while not leaving.STOPPING.wait(0.02):
@@ -195,7 +196,7 @@ class _Worker:
             return
 
     def _reachable(self) -> str:
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.place.host, self.place.host)  # noqa: S104
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.place.host, self.place.host)  # noqa: S104 -- compared with, not bound to
 
 
 if __name__ == "__main__":

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from flask import Flask, Response, abort, current_app, g, redirect, request, session, url_for
-from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import WWWAuthenticate
-
 from fettle_server.clock import utc_now
 from fettle_server.estate.people import actions, queries, rules
 from fettle_server.estate.people.rules import Act, Person
+from flask import Flask, abort, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import WWWAuthenticate
+from werkzeug.wrappers import Response
+
 from fettle_web import security, store
 
 SIGN_IN, CHANGE_PASSWORD = "sign_in.show", "account.password"

@@ -30,4 +30,4 @@ def describe(user_agent: str) -> str:
     system = next((name for mark, name in _SYSTEMS if mark in user_agent), "")
     if browser or system:
         return f"{browser or 'A browser'} on {system or 'an unknown system'}"
-    return user_agent.split("/")[0][:40].strip() or "An unknown device"
+    return user_agent.split("/", maxsplit=1)[0][:40].strip() or "An unknown device"

@@ -5,6 +5,7 @@ Owns the flag, and the watch on the parent process: a worker never outlives it, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -21,10 +22,8 @@ def follow(leash: Connection) -> None:
 
 
 def _follow(leash: Connection) -> None:
-    try:
+    with contextlib.suppress(EOFError, OSError):
         leash.recv_bytes()
-    except (EOFError, OSError):
-        pass
     STOPPING.set()
     os.kill(os.getpid(), signal.SIGTERM)
     threading.Event().wait(GRACE_S)

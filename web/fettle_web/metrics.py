@@ -10,6 +10,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Iterator
 
+from fettle_server.estate.endpoints import queries as endpoints
+from fettle_server.estate.people.rules import SYSTEM
+from fettle_server.observed import log
+from fettle_server.reactive import queries as reactive
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
@@ -18,10 +22,6 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
 
-from fettle_server.estate.endpoints import queries as endpoints
-from fettle_server.estate.people.rules import SYSTEM
-from fettle_server.observed import log
-from fettle_server.reactive import queries as reactive
 from fettle_web import store
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -91,7 +91,6 @@ def _estate() -> Iterator[Metric]:
     for state in ("ill", "watch", "unknown", "well"):
         states.add_metric([state], getattr(counts, state))
     yield states
-    yield GaugeMetricFamily("fettle_endpoints_connected", "Endpoints that are connected now", value=counts.connected)
     incidents = GaugeMetricFamily("fettle_incidents_open", "Open incidents by priority, 1 first", labels=["priority"])
     for priority in range(1, 6):
         incidents.add_metric([str(priority)], by_priority.get(priority, 0))
@@ -101,7 +100,7 @@ def _estate() -> Iterator[Metric]:
 def _ingest() -> Iterator[Metric]:
     """Ingest's own families; those of its process or of names that are the console's are left out, a name stands once."""
     port = int((store.settings().data / "run" / INGEST_PORT_FILE).read_text())
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=INGEST_PATIENCE_S) as answer:  # noqa: S310
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=INGEST_PATIENCE_S) as answer:
         text = answer.read().decode()
     for family in text_string_to_metric_families(text):
         if family.name.startswith("fettle_ingest"):

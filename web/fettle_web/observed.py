@@ -1,7 +1,7 @@
 """What operators and their monitoring see of the console: alive, ready, counted.
 
-/healthz says that this process answers. /readyz names the parts of the server and says of each whether it is ready; `?part=store`
-asks for some of them only, for a host that runs a console and nothing else. /metrics is metrics.py's.
+/healthz says that this process answers. /readyz names the parts of the server and says of each whether it is ready;
+`?part=store` asks for some of them only, for a host that runs a console and nothing else. /metrics is metrics.py's.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import os
 import time
 from pathlib import Path
 
-from flask import Flask, Response, abort, g, jsonify, request
-from flask.typing import ResponseReturnValue
-
 from fettle_server import migrations
 from fettle_server.config import Settings
 from fettle_server.observed import log
+from flask import Flask, Response, abort, g, jsonify, request
+from flask.typing import ResponseReturnValue
+
 from fettle_web import auth, metrics, store
 
 READY = "ready"
@@ -57,7 +57,7 @@ def readyz() -> ResponseReturnValue:
 
 
 def part_state(run: Path, part: str) -> str:
-    """ "ready" where that part of the server said so in the run directory and is still alive; else what it lacks."""
+    """What the run directory says of a part: "ready" where that part of the server said so and is alive; else what it lacks."""
     if not (run / f"{part}.ready").exists():
         return "not started from this data directory"
     try:

@@ -1,4 +1,4 @@
-"""What guards every request whoever sends it: the signing key, form tokens, attempt limits, which proxies and hosts are believed.
+"""What guards every request, whoever sends it: the signing key, form tokens, attempt limits, believed proxies and hosts.
 
 Owns none of the answers' headers (headers.py) and does not know who anybody is (auth.py).
 """
@@ -10,13 +10,13 @@ import secrets
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from fettle_server.config import Settings
 from flask import Flask, has_request_context, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from fettle_server.config import Settings
 from fettle_web import store
 
 KEY_FILE = "console.key"
@@ -87,8 +87,8 @@ def signing_key(path: Path) -> bytes:
 class _FormSessions(SecureCookieSessionInterface):
     """Flask's signed cookie, which here holds the form token and one-time notices only, never who somebody is."""
 
-    def get_cookie_name(self, app: Flask) -> str:
+    def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 -- the name depends on the request
         return "__Host-fettle-form" if has_request_context() and is_https() else "fettle-form"
 
-    def get_cookie_secure(self, app: Flask) -> bool:
+    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 -- it depends on the request
         return is_https()

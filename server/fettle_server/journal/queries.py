@@ -42,7 +42,7 @@ class JournalRow:
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries: all of a kind ("user.added") or of a family of kinds ("user"), by one actor, about one subject, before a time."""
+    """Which entries: of a kind ("user.added") or a family of kinds ("user"), by one actor, about one subject, before a time."""
 
     kind: str = ""
     actor: str = ""
@@ -65,7 +65,9 @@ def for_subject(tx: sa.Connection, person: Reader, subject: str, limit: int = 10
     return _read(tx, _seen_by(person).where(Entry.subject == subject).order_by(Entry.id.desc()), limit)
 
 
-def audit(tx: sa.Connection, person: Reader, wanted: AuditFilter, after: str | None = None, limit: int = 50) -> Page[JournalRow]:
+def audit(
+    tx: sa.Connection, person: Reader, wanted: AuditFilter, after: str | None = None, limit: int = 50
+) -> Page[JournalRow]:
     """A page of the entries that fit and that the person may see, newest first.
 
     Raises:
@@ -81,8 +83,8 @@ def audit(tx: sa.Connection, person: Reader, wanted: AuditFilter, after: str | N
 
 def _fitting(statement: sa.Select[Any], wanted: AuditFilter) -> sa.Select[Any]:
     if wanted.kind:
-        exact = "." in wanted.kind
-        statement = statement.where(Entry.kind == wanted.kind if exact else Entry.kind.startswith(f"{wanted.kind}.", autoescape=True))
+        family = Entry.kind.startswith(f"{wanted.kind}.", autoescape=True)
+        statement = statement.where(Entry.kind == wanted.kind if "." in wanted.kind else family)
     if wanted.actor:
         statement = statement.where(Entry.actor == wanted.actor)
     if wanted.subject:

@@ -6,13 +6,13 @@ import datetime as dt
 from typing import Any
 
 from fettle_protocol import catalogue
-from flask import abort
-
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.endpoints import queries
 from fettle_server.estate.endpoints.views import EndpointDetail, EndpointFilter
 from fettle_server.proactive import queries as proactive
+from flask import abort
+
 from fettle_web import auth, store
 from fettle_web.api import schemas
 from fettle_web.api.blueprint import api

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from flask import abort
-
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.views import IncidentDetail, IncidentFilter
+from flask import abort
+
 from fettle_web import auth, store
 from fettle_web.api import schemas
 from fettle_web.api.blueprint import api

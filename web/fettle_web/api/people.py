@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import abort
-
 from fettle_server.clock import utc_now
 from fettle_server.estate.people import actions, queries
+from flask import abort
+
 from fettle_web import auth, store
 from fettle_web.api import schemas
 from fettle_web.api.blueprint import api

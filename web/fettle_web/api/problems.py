@@ -6,17 +6,16 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint, HTTPError, Schema, fields
-from flask import Response, jsonify, request
-from flask_limiter import RateLimitExceeded
-from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
-
 from fettle_server.estate.endpoints.views import EndpointQueryError
 from fettle_server.estate.people.rules import Forbidden, PeopleError
 from fettle_server.observed import log
 from fettle_server.paging import PageError
 from fettle_server.reactive.rules import Refused
 from fettle_server.reactive.views import IncidentQueryError
+from flask import Response, jsonify, request
+from flask_limiter import RateLimitExceeded
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
 
 MEDIA_TYPE = "application/problem+json"
 NO_SUCH_PATH = "There is nothing at this address. /api/v1/openapi.json lists what there is."

@@ -10,7 +10,7 @@ from typing import Any
 
 from apiflask import Schema, fields
 from apiflask.validators import Length, OneOf, Range
-
+from marshmallow import ValidationError
 from fettle_server.estate.endpoints.rules import Health
 from fettle_server.estate.endpoints.views import SORTS
 from fettle_server.estate.people.rules import Role
@@ -21,22 +21,23 @@ _STATES = [state.value for state in Health]
 _AFTER = "the mark of the page before, from its `after`"
 
 
-class Time(fields.Field):
+_NOT_A_TIME = "Not a time such as 2026-11-23T09:00:00Z."
+
+
+class Time(fields.Field[dt.datetime]):
     """A time as RFC 3339 in UTC, milliseconds where there are any."""
 
-    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+    def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return None if value is None else rfc3339(value)
 
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> dt.datetime:
+    def _deserialize(self, value: Any, *_: Any, **__: Any) -> dt.datetime:
         try:
             time = dt.datetime.fromisoformat(value)
         except (TypeError, ValueError) as error:
-            raise self.make_error("invalid") from error
+            raise ValidationError(_NOT_A_TIME) from error
         if time.tzinfo is None:
-            raise self.make_error("invalid")
+            raise ValidationError(_NOT_A_TIME)
         return time.astimezone(dt.UTC)
-
-    default_error_messages = {"invalid": "Not a time such as 2026-11-23T09:00:00Z."}  # noqa: RUF012 -- marshmallow's own form
 
 
 def rfc3339(time: dt.datetime) -> str:
@@ -188,8 +189,8 @@ class IncidentsQuery(PageQuery):
     search = fields.String(load_default="", validate=Length(max=200))
 
 
-class IncidentOut(Schema):
-    """One incident in a list; `faults` counts those that are open."""
+class IncidentFieldsOut(Schema):
+    """What every answer says of an incident."""
 
     number = fields.Integer()
     state = fields.String(validate=OneOf([state.value for state in IncidentState]))
@@ -205,8 +206,13 @@ class IncidentOut(Schema):
     resolved_at = maybe_time()
     updated_at = time_field()
     assignee = fields.String(allow_none=True)
-    faults = fields.Integer(attribute="open_faults")
     reopened = fields.Integer()
+
+
+class IncidentOut(IncidentFieldsOut):
+    """One incident in a list; `faults` counts those that are open."""
+
+    faults = fields.Integer(attribute="open_faults")
 
 
 class IncidentsOut(Schema):
@@ -244,7 +250,7 @@ class TimelineOut(Schema):
     detail = fields.Dict()
 
 
-class IncidentDetailOut(IncidentOut):
+class IncidentDetailOut(IncidentFieldsOut):
     """One incident with its whole story; `allowed` says what the token's person may do with it now."""
 
     impact = fields.String()
@@ -280,7 +286,7 @@ class SchoolOut(Schema):
     endpoints = fields.Integer()
     ill = fields.Integer()
     watch = fields.Integer()
-    unknown = fields.Integer()
+    unknown_ = fields.Integer(attribute="unknown", data_key="unknown")  # the bare name is marshmallow's own
     well = fields.Integer()
     open_incidents = fields.Integer()
     worst = fields.String(allow_none=True)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
-
 from fettle_server.clock import utc_now
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import PeopleError, Role
 from fettle_web import auth, security, store
 from fettle_web.pages import sign_in
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 TOKEN_DAYS = (30, 90, 180, 365)
-PASSWORD_LIMIT = "10 per minute"
+CHANGES_LIMIT = "10 per minute"
 
 blueprint = Blueprint("account", __name__, url_prefix="/account")
 
@@ -30,7 +29,7 @@ def password() -> ResponseReturnValue:
 
 
 @blueprint.post("/password")
-@security.limiter.limit(PASSWORD_LIMIT, key_func=lambda: f"password:{auth.person().id}")
+@security.limiter.limit(CHANGES_LIMIT, key_func=lambda: f"password:{auth.person().id}")
 def set_password() -> ResponseReturnValue:
     """Take the new password; every other sign-in of the person ends."""
     who, onwards, now = auth.person(), auth.safe_next(request.form.get("next")), utc_now()

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 
-from flask import Blueprint, render_template, request
-from flask.typing import ResponseReturnValue
-
 from fettle_server.estate.people.rules import Act
 from fettle_server.journal import queries
 from fettle_server.journal.queries import AuditFilter
 from fettle_web import auth, store
 from fettle_web.pages.parts import PAGE_ROWS, address
+from flask import Blueprint, render_template, request
+from flask.typing import ResponseReturnValue
 
 FAMILIES = ("incident", "endpoint", "user", "session", "token", "policy", "priority")
 _TEXT_LIMIT = 120

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
-
 from fettle_server.clock import utc_now
 from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import Act, PeopleError, Role
 from fettle_web import auth, store
+from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
-
 from fettle_server.clock import utc_now
+from fettle_server.db import Connection
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import Person
 from fettle_web import auth, devices, security, store
+from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
 
 NAME_LIMIT = "10 per minute; 60 per hour"
 """Wrong passwords for one name, whoever tries; what one address may try is a setting."""
@@ -60,7 +60,7 @@ def leave() -> ResponseReturnValue:
     return response
 
 
-def start_session(tx: store.Connection, who: Person) -> str:
+def start_session(tx: Connection, who: Person) -> str:
     """A new sign-in for the browser that asks; its secret."""
     device = devices.describe(request.headers.get("User-Agent", ""))
     return actions.start_session(tx, who, security.address(), device, store.settings(), utc_now())
