@@ -10,8 +10,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import DeclarativeBase
 
+Connection = sa.Connection
+Engine = sa.Engine
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 
@@ -63,6 +66,11 @@ def to_ms(time: dt.datetime) -> int:
 def from_ms(milliseconds: int) -> dt.datetime:
     """The aware UTC time of that many milliseconds since the epoch."""
     return EPOCH + dt.timedelta(milliseconds=milliseconds)
+
+
+def insert_into(tx: sa.Connection, table: Any) -> Any:
+    """The insert of the connection's own dialect for a table or model: both know on_conflict_do_update."""
+    return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
 
 
 def open_engine(url: str, *, readonly: bool = False) -> sa.Engine:

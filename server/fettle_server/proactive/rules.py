@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from fettle_protocol.policy import Impact, Policy, Rule
 
@@ -18,6 +19,51 @@ SERVER_RULES = frozenset({CLASH})
 """Rules that no agent may raise or clear: the server judges them."""
 
 TITLE_LIMIT = 300
+
+Evidence = list[tuple[int, float]]
+"""Readings around a crossing: milliseconds since the epoch, value."""
+
+
+class Raise(NamedTuple):
+    """An endpoint says that a fault began. Times are milliseconds since the epoch, checked; `adjusted`: not as it said."""
+
+    at_ms: int
+    rule: str
+    instance: str
+    severity: str
+    value: float
+    since_ms: int
+    evidence: Evidence
+    policy_version: int
+    detail: str
+    adjusted: bool
+
+
+class Clear(NamedTuple):
+    """An endpoint says that a fault is over, and why."""
+
+    at_ms: int
+    rule: str
+    instance: str
+    reason: str
+    value: float
+    since_ms: int
+    evidence: Evidence
+    adjusted: bool
+
+
+class Held(NamedTuple):
+    """Everything that an endpoint holds open, (rule, instance) each, from one that has nothing left to tell."""
+
+    at_ms: int
+    faults: frozenset[tuple[str, str]]
+
+
+Signal = Raise | Clear | Held
+
+RECOVERED, GONE, WITHDRAWN, RECONCILED, SETTLED = "recovered", "gone", "policy", "reconciled", "settled"
+"""Why a fault was cleared. The first three are an agent's words; "settled": no further clash was seen."""
+AGENT_REASONS = frozenset({RECOVERED, GONE, WITHDRAWN})
 
 
 @dataclass(frozen=True, slots=True)

@@ -179,6 +179,8 @@ def priority_table(tx: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def _ticket(tx: sa.Connection, person: Person, number: int, deed: Deed) -> _Ticket:
+    of_incident = sa.select(Incident.endpoint_pk).where(Incident.number == number).scalar_subquery()
+    tx.execute(sa.select(Endpoint.pk).where(Endpoint.pk == of_incident).with_for_update())  # in the order that ingest locks
     columns = [getattr(Incident, name) for name in _Ticket.__dataclass_fields__]
     row = tx.execute(sa.select(*columns).where(Incident.number == number).with_for_update()).one_or_none()
     if row is None or not sees(person, row.school_id):

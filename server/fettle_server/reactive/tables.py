@@ -11,9 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fettle_server.db import Model, Serial, Utc
 from fettle_server.reactive.rules import OPEN_STATES, IncidentState
 
-__all__ = ["OPEN_STATES", "Incident", "IncidentEntry", "IncidentState", "PriorityCell"]
+__all__ = ["IS_OPEN", "OPEN_STATES", "Incident", "IncidentEntry", "IncidentState", "PriorityCell"]
 
-_IS_OPEN = sa.text("state IN ('new', 'assigned', 'in progress', 'waiting')")
+IS_OPEN = sa.text("state IN ('new', 'assigned', 'in progress', 'waiting')")
 
 
 class Incident(Model):
@@ -21,12 +21,15 @@ class Incident(Model):
 
     __tablename__ = "incidents"
     __table_args__ = (
-        sa.Index("uq_incidents_open_cause", "cause", unique=True, sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN),
+        sa.Index("uq_incidents_open_cause", "cause", unique=True, sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
         sa.Index("ix_incidents_cause_resolved_at", "cause", "resolved_at"),
         sa.Index("ix_incidents_state_priority_number", "state", "priority", "number"),
         sa.Index("ix_incidents_school_id_state_priority_number", "school_id", "state", "priority", "number"),
         sa.Index("ix_incidents_endpoint_pk_number", "endpoint_pk", "number"),
         sa.Index("ix_incidents_opened_at", "opened_at"),
+        sa.Index("ix_incidents_resolved_at_number", "resolved_at", "number"),
+        sa.Index("ix_incidents_rule_number", "rule", "number"),
+        sa.Index("ix_incidents_open_priority_number", "priority", "number", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     )
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)

@@ -1,4 +1,7 @@
-"""What an agent's message says of its endpoint, once it has been checked. Pure values; times are milliseconds since the epoch."""
+"""What an agent's message says of its endpoint, once it has been checked.
+
+Pure values; times are milliseconds since the epoch.
+"""
 
 from __future__ import annotations
 

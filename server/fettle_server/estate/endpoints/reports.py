@@ -1,0 +1,241 @@
+"""What agents' reports change of their endpoints: connected, last seen, vitals, live readings, inventory, events.
+
+The hot path: every action takes many endpoints at a time and writes in bulk. Faults and incidents are the wings' above.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from fettle_server import db
+from fettle_server.estate.endpoints.facts import Machine, Stocktake
+from fettle_server.estate.endpoints.rules import health, search_text
+from fettle_server.estate.tables import Endpoint, EndpointEvent, Inventory, Vitals, Watch
+from fettle_server.journal.actions import Line, record_all
+
+
+class Event(NamedTuple):
+    """A line of endpoint_events to be; the time is milliseconds since the epoch."""
+
+    endpoint_pk: int
+    at_ms: int
+    kind: str
+    detail: dict[str, Any]
+
+
+class Seen(NamedTuple):
+    """An endpoint spoke: the highest numbers of its spool that this transaction holds (0: none)."""
+
+    endpoint_pk: int
+    at_ms: int
+    sequence: int
+    history: int
+
+
+class Arrival(NamedTuple):
+    """An endpoint attached; the sequences start anew where `spool` is another one than before."""
+
+    endpoint_pk: int
+    at_ms: int
+    machine: Machine
+    address: str
+    spool: str
+    boot: str
+    policy_version: int
+
+
+_EVENT = sa.insert(EndpointEvent).values(
+    endpoint_pk=sa.bindparam("endpoint_pk"),
+    at=sa.bindparam("at_ms", type_=sa.BigInteger),
+    kind=sa.bindparam("kind"),
+    detail=sa.bindparam("detail"),
+)
+
+
+def _higher(column: Any, name: str) -> Any:
+    """The larger of what is stored and what is new: a repeat never sets a number back."""
+    new = sa.bindparam(name, type_=sa.BigInteger)
+    return sa.case((new > column, new), else_=column)
+
+
+_SEEN = (
+    sa.update(Endpoint)
+    .where(Endpoint.pk == sa.bindparam("key"))
+    .values(
+        connected=True,
+        last_seen=sa.bindparam("at_ms", type_=sa.BigInteger),
+        last_sequence=_higher(Endpoint.last_sequence, "sequence"),
+        last_history=_higher(Endpoint.last_history, "history"),
+    )
+)
+_DETACHED = (
+    sa.update(Endpoint)
+    .where(Endpoint.pk == sa.bindparam("key"))
+    .values(connected=False, last_seen=sa.bindparam("at_ms", type_=sa.BigInteger))
+)
+_LIVE = (
+    sa.update(Watch)
+    .where(Watch.endpoint_pk == sa.bindparam("key"))
+    .values(live_at=sa.bindparam("at_ms", type_=sa.BigInteger), live=sa.bindparam("body"))
+)
+
+
+def record_events(tx: sa.Connection, events: Sequence[Event]) -> None:
+    """Add what happened to endpoints."""
+    if events:
+        tx.execute(_EVENT, [event._asdict() for event in events])
+
+
+def see(tx: sa.Connection, seen: Sequence[Seen]) -> None:
+    """Note who spoke last when, and what of each is committed with this transaction; one line an endpoint."""
+    if seen:
+        rows = [
+            {"key": pk, "at_ms": at_ms, "sequence": sequence, "history": history}
+            for pk, at_ms, sequence, history in sorted(seen)
+        ]
+        tx.execute(_SEEN, rows)
+
+
+def attach(tx: sa.Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
+    """Note that endpoints are connected, and who they say they are; their state is that of their open faults again."""
+    if not arrivals:
+        return
+    newest = {arrival.endpoint_pk: arrival for arrival in arrivals}
+    columns = (
+        Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name, Endpoint.model, Endpoint.serial, Endpoint.fingerprint,
+        Endpoint.spool, Endpoint.last_sequence, Endpoint.last_history, Endpoint.state, Endpoint.state_since,
+        Endpoint.watch_faults, Endpoint.ill_faults,
+    )  # fmt: skip
+    statement = sa.select(*columns).where(Endpoint.pk.in_(sorted(newest))).order_by(Endpoint.pk).with_for_update()
+    rows = tx.execute(statement).all()
+    if not rows:
+        return
+    tx.execute(_ATTACHED, [_attached(row, newest[row.pk], now) for row in rows])
+    record_events(tx, [_changed_hardware(newest[row.pk]) for row in rows if _is_other_machine(row, newest[row.pk])])
+    lines = [_line("endpoint.connected", row, {"name": newest[row.pk].machine.name}, now) for row in rows]
+    for row in rows:
+        state = health(row.watch_faults, row.ill_faults)
+        if state != row.state:
+            detail = {"from": row.state, "to": state, "name": newest[row.pk].machine.name}
+            lines.append(_line("endpoint.state", row, detail, now))
+    record_all(tx, lines)
+
+
+_ATTACHED_COLUMNS = (
+    "name", "system", "system_version", "agent_version", "fingerprint", "search", "address", "spool", "boot", "policy_version",
+    "last_sequence", "last_history", "connected_since", "last_seen", "state", "state_since",
+)  # fmt: skip
+_ATTACHED = (
+    sa.update(Endpoint)
+    .where(Endpoint.pk == sa.bindparam("key"))
+    .values({name: sa.bindparam(name) for name in _ATTACHED_COLUMNS} | {"connected": True})
+)
+
+
+def _attached(row: Any, arrival: Arrival, now: dt.datetime) -> dict[str, Any]:
+    machine, is_same_spool = arrival.machine, arrival.spool == row.spool
+    state, at = health(row.watch_faults, row.ill_faults), db.from_ms(arrival.at_ms)
+    return {
+        "key": row.pk,
+        "name": machine.name,
+        "system": machine.system,
+        "system_version": machine.system_version,
+        "agent_version": machine.agent_version,
+        "fingerprint": machine.fingerprint or row.fingerprint,
+        "search": search_text(machine.name, row.id, row.model, row.serial),
+        "address": arrival.address,
+        "spool": arrival.spool,
+        "boot": arrival.boot,
+        "policy_version": arrival.policy_version,
+        "last_sequence": row.last_sequence if is_same_spool else 0,
+        "last_history": row.last_history if is_same_spool else 0,
+        "connected_since": at,
+        "last_seen": at,
+        "state": state,
+        "state_since": row.state_since if state == row.state else now,
+    }
+
+
+def _is_other_machine(row: Any, arrival: Arrival) -> bool:
+    return bool(row.fingerprint and arrival.machine.fingerprint and row.fingerprint != arrival.machine.fingerprint)
+
+
+def _changed_hardware(arrival: Arrival) -> Event:
+    return Event(arrival.endpoint_pk, arrival.at_ms, "hardware changed", {"address": arrival.address})
+
+
+def detach(tx: sa.Connection, ended: Sequence[tuple[int, int]], now: dt.datetime) -> None:
+    """Note that endpoints (pk, time in ms) are no longer connected. Their state stays until silence makes it unknown."""
+    if not ended:
+        return
+    tx.execute(_DETACHED, [{"key": pk, "at_ms": at_ms} for pk, at_ms in sorted(ended)])
+    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name)
+    rows = tx.execute(sa.select(*columns).where(Endpoint.pk.in_([pk for pk, _ in ended])))
+    record_all(tx, [_line("endpoint.disconnected", row, {"name": row.name}, now) for row in rows])
+
+
+def disconnect_all(tx: sa.Connection, now: dt.datetime) -> int:
+    """Note that no endpoint is connected, as a writer that starts knows; returns how many were thought to be."""
+    statement = sa.update(Endpoint).where(Endpoint.connected.is_(True)).values(connected=False, last_seen=now)
+    return tx.execute(statement).rowcount
+
+
+def store_vitals(tx: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:
+    """Store each endpoint's newest readings: (pk, time in ms, message)."""
+    if not rows:
+        return
+    insert = db.insert_into(tx, Vitals)
+    new = {"at": insert.excluded.at, "body": insert.excluded.body}
+    upsert = insert.values(
+        endpoint_pk=sa.bindparam("pk"), at=sa.bindparam("at_ms", type_=sa.BigInteger), body=sa.bindparam("message")
+    ).on_conflict_do_update(index_elements=["endpoint_pk"], set_=new)
+    tx.execute(upsert, [{"pk": pk, "at_ms": at_ms, "message": body} for pk, at_ms, body in sorted(rows)])
+
+
+def store_live(tx: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:
+    """Store the newest second of each live watch: (pk, time in ms, message). Where nobody watches, nothing is stored."""
+    if rows:
+        tx.execute(_LIVE, [{"key": pk, "at_ms": at_ms, "body": body} for pk, at_ms, body in sorted(rows)])
+
+
+def take_stock(tx: sa.Connection, taken: Sequence[tuple[int, Stocktake]], now: dt.datetime) -> None:
+    """Store inventory sections (endpoint pk, section); one whose digest is known is skipped."""
+    for pk, stock in taken:
+        key = (Inventory.endpoint_pk == pk, Inventory.section == stock.section)
+        before = tx.scalar(sa.select(Inventory.digest).where(*key))
+        if before == stock.digest:
+            continue
+        values = {"digest": stock.digest, "at": db.from_ms(stock.at_ms), "body": stock.body}
+        if before is None:
+            tx.execute(sa.insert(Inventory).values(endpoint_pk=pk, section=stock.section, **values))
+        else:
+            tx.execute(sa.update(Inventory).where(*key).values(**values))
+        _show_stock(tx, pk, stock, now)
+
+
+def _show_stock(tx: sa.Connection, pk: int, stock: Stocktake, now: dt.datetime) -> None:
+    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name)
+    row = tx.execute(sa.select(*columns).where(Endpoint.pk == pk)).one_or_none()
+    if row is None:
+        return
+    if stock.section == "hardware":
+        search = search_text(row.name, row.id, stock.model, stock.serial)
+        values = {"model": stock.model, "serial": stock.serial, "search": search}
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk == pk).values(**values))
+    record_events(tx, [Event(pk, stock.at_ms, "inventory changed", {"section": stock.section, "digest": stock.digest})])
+    record_all(tx, [_line("endpoint.inventory", row, {"section": stock.section, "name": row.name}, now)])
+
+
+def _line(kind: str, row: Any, detail: dict[str, Any], now: dt.datetime) -> Line:
+    return Line(
+        at=now,
+        kind=kind,
+        actor=f"endpoint:{row.id}",
+        subject=f"endpoint:{row.id}",
+        school_id=row.school_id,
+        detail=detail,
+    )

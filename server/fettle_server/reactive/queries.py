@@ -1,0 +1,224 @@
+"""Reads about incidents: the queue, those that are over, one with its story, what is alike, and the trend.
+
+Faults are the proactive wing's, which stands above this one: they are read by their table's name, never written here.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+
+from fettle_server.db import EPOCH, Utc, from_ms, to_ms
+from fettle_server.estate.endpoints.rules import search_words
+from fettle_server.estate.endpoints.scope import endpoint_pk
+from fettle_server.estate.people.queries import people_for
+from fettle_server.estate.people.rules import Act, Person, may
+from fettle_server.estate.tables import Endpoint, School, User
+from fettle_server.paging import COUNT_CAP, Page, PageError, bounded, mark, unmark
+from fettle_server.reactive import rules
+from fettle_server.reactive.rules import DEFAULT_PRIORITIES, OPEN_STATES, Deed, IncidentState
+from fettle_server.reactive.tables import IS_OPEN, Incident, IncidentEntry, PriorityCell
+from fettle_server.reactive.views import (
+    DayCount,
+    FaultOfIncident,
+    IncidentDetail,
+    IncidentFilter,
+    IncidentQueryError,
+    IncidentRow,
+    TimelineEntry,
+)
+
+__all__ = [
+    "DayCount",
+    "FaultOfIncident",
+    "IncidentDetail",
+    "IncidentFilter",
+    "IncidentQueryError",
+    "IncidentRow",
+    "Page",
+    "TimelineEntry",
+    "alike",
+    "faults_of",
+    "incident",
+    "incidents",
+    "priorities",
+    "trend",
+]
+
+TREND_DAYS = 400
+ALIKE = 20
+ALIKE_WITHIN = dt.timedelta(days=30)
+_TIMELINE = 1000
+_DAY_MS = 86_400_000
+_OVER = (IncidentState.RESOLVED, IncidentState.CLOSED)
+
+_FAULTS = sa.table(
+    "faults",
+    sa.column("id", sa.BigInteger),
+    sa.column("rule", sa.String),
+    sa.column("instance", sa.String),
+    sa.column("severity", sa.String),
+    sa.column("since_at", Utc),
+    sa.column("raised_at", Utc),
+    sa.column("cleared_at", Utc),
+    sa.column("clear_reason", sa.String),
+    sa.column("value", sa.Float),
+    sa.column("detail", sa.String),
+    sa.column("evidence", sa.JSON),
+    sa.column("incident_number", sa.BigInteger),
+)
+_ROW = (
+    Incident.number,
+    Incident.state,
+    Incident.priority,
+    Incident.title,
+    Incident.school_id,
+    School.name.label("school"),
+    sa.func.coalesce(Endpoint.id, "").label("endpoint_id"),
+    sa.func.coalesce(Endpoint.name, "").label("endpoint"),
+    Incident.rule,
+    Incident.opened_at,
+    Incident.acknowledged_at,
+    Incident.resolved_at,
+    Incident.updated_at,
+    User.name.label("assignee"),
+    Incident.open_faults,
+    Incident.reopened,
+)
+_MORE = (Incident.impact, Incident.urgency, Incident.origin, Incident.closed_at)
+_RESOLVED_MS = sa.type_coerce(Incident.resolved_at, sa.BigInteger)
+_OPENED_MS = sa.type_coerce(Incident.opened_at, sa.BigInteger)
+
+
+@dataclass(frozen=True, slots=True)
+class _Order:
+    """How a list is sorted: the columns, whether the largest come first, and the word that marks its pages."""
+
+    word: str
+    columns: tuple[Any, ...]
+    falling: bool
+
+    def sorted(self, statement: sa.Select[Any]) -> sa.Select[Any]:
+        return statement.order_by(*(column.desc() if self.falling else column.asc() for column in self.columns))
+
+    def past(self, statement: sa.Select[Any], after: str) -> sa.Select[Any]:
+        word, *key = unmark(after, str, *(int for _ in self.columns))
+        if word != self.word:
+            raise PageError("`after` is a mark of another list; begin again without it")
+        here, there = sa.tuple_(*self.columns), sa.tuple_(*key)
+        return statement.where(here < there if self.falling else here > there)
+
+
+_URGENT = _Order("urgent", (Incident.priority, Incident.number), falling=False)
+_LATEST = _Order("latest", (_RESOLVED_MS, Incident.number), falling=True)
+_NEWEST = _Order("newest", (Incident.number,), falling=True)
+
+
+def incidents(
+    tx: sa.Connection, person: Person, wanted: IncidentFilter, after: str | None = None, limit: int = 50
+) -> Page[IncidentRow]:
+    """A page of the incidents that fit: open ones by priority, those that are over latest first, all together newest first.
+
+    Raises:
+        IncidentQueryError: an unknown state, or an `after` that no page gave out.
+    """
+    order, limit = _order(wanted.state), bounded(limit)
+    where = _where(tx, person, wanted)
+    statement = order.sorted(_joined(*_ROW, *(column.label(f"key_{n}") for n, column in enumerate(order.columns))).where(*where))
+    try:
+        found = tx.execute((statement if after is None else order.past(statement, after)).limit(limit + 1)).all()
+    except PageError as error:
+        raise IncidentQueryError(str(error)) from error
+    shown = found[:limit]
+    more = len(found) > limit
+    total = len(shown) if after is None and not more else _capped_count(tx, where)
+    width = len(order.columns)
+    next_mark = mark((order.word, *shown[-1][-width:])) if more else None
+    return Page(tuple(IncidentRow(*row[:-width]) for row in shown), next_mark, total)
+
+
+def incident(tx: sa.Connection, person: Person, number: int) -> IncidentDetail | None:
+    """One incident with its whole story; None where there is none of that number among the person's schools."""
+    if not 0 < number < 2**63:
+        return None
+    row = tx.execute(_joined(*_ROW, *_MORE).where(Incident.number == number, *_scoped(person))).one_or_none()
+    if row is None:
+        return None
+    return IncidentDetail(
+        **row._asdict(),
+        faults=faults_of(tx, [number]).get(number, ()),
+        timeline=_timeline(tx, number),
+        assignees=people_for(tx, Act.WORK_INCIDENTS, row.school_id),
+        allowed=frozenset(deed.value for deed in _allowed(person, row)),
+    )
+
+
+def faults_of(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[FaultOfIncident, ...]]:
+    """The faults of each of those incidents, oldest first. Ask only for incidents that the person may see."""
+    found: dict[int, tuple[FaultOfIncident, ...]] = {}
+    belongs = _FAULTS.c.incident_number
+    rows = tx.execute(sa.select(_FAULTS).where(belongs.in_(list(numbers))).order_by(belongs, _FAULTS.c.raised_at, _FAULTS.c.id))
+    for *fields, number in rows:
+        found[number] = (*found.get(number, ()), FaultOfIncident(*fields))
+    return found
+
+
+def alike(tx: sa.Connection, person: Person, number: int) -> tuple[IncidentRow, ...]:
+    """Other incidents of the same rule that are open, or began within 30 days of this one; newest first, at most 20."""
+    this = (Incident.number == number, *_scoped(person))
+    row = tx.execute(sa.select(Incident.rule, Incident.opened_at).where(*this)).one_or_none()
+    if row is None or not row.rule:
+        return ()
+    near = Incident.opened_at.between(row.opened_at - ALIKE_WITHIN, row.opened_at + ALIKE_WITHIN)
+    statement = _joined(*_ROW).where(Incident.rule == row.rule, Incident.number != number, *_scoped(person))
+    rows = tx.execute(statement.where(sa.or_(_is_open(), near)).order_by(Incident.number.desc()).limit(ALIKE))
+    return tuple(IncidentRow(*row) for row in rows)
+
+
+def trend(tx: sa.Connection, person: Person, days: int, now: dt.datetime) -> tuple[DayCount, ...]:
+    """For each of the last days (UTC, today included, oldest first) how many incidents were opened and how many resolved."""
+    last = to_ms(now) // _DAY_MS
+    first = last - max(1, min(days, TREND_DAYS)) + 1
+    opened = _by_day(tx, person, Incident.opened_at, _OPENED_MS, first)
+    resolved = _by_day(tx, person, Incident.resolved_at, _RESOLVED_MS, first)
+    return tuple(
+        DayCount((EPOCH + dt.timedelta(days=day)).date(), opened.get(day, 0), resolved.get(day, 0)) for day in range(first, last + 1)
+    )
+
+
+def priorities(tx: sa.Connection) -> dict[tuple[str, str], int]:
+    """The priority of each (impact, urgency), 1 first."""
+    rows = tx.execute(sa.select(PriorityCell.impact, PriorityCell.urgency, PriorityCell.priority))
+    return dict(DEFAULT_PRIORITIES) | {(row.impact, row.urgency): row.priority for row in rows}
+
+
+def _order(state: str) -> _Order:
+    if state == "all":
+        return _NEWEST
+    if state == "resolved" or state in _OVER:
+        return _LATEST
+    if state == "open" or state in OPEN_STATES:
+        return _URGENT
+    raise IncidentQueryError(f"state is open, resolved, all, or one of {', '.join(IncidentState)}")
+
+
+def _joined(*columns: Any) -> sa.Select[Any]:
+    return (
+        sa.select(*columns)
+        .select_from(Incident)
+        .join(School, School.id == Incident.school_id)
+        .outerjoin(Endpoint, Endpoint.pk == Incident.endpoint_pk)
+        .outerjoin(User, User.id == Incident.assignee_id)
+    )
+
+
+def _is_open() -> sa.ColumnElement[bool]:
+    """In the very words of the partial index, so that it is used; the table's name because others have a state too."""
+    return sa.literal_column(f"incidents.{IS_OPEN.text}").is_(sa.true()) if False else _OPEN_CLAUSE
+
+
+_OPEN_CLAUSE: sa.ColumnElement[bool] = sa.literal_column(f"(incidents.{IS_OPEN.text})", sa.Boolean)
