@@ -7,7 +7,7 @@ import datetime as dt
 import sqlalchemy as sa
 from sqlalchemy.orm import Mapped, mapped_column
 
-from fettle_server.db import Model, Utc
+from fettle_server.db import Model, Utc, insert_into
 
 
 class Lease(Model):
@@ -26,15 +26,8 @@ def take(tx: sa.Connection, name: str, holder: str, life: dt.timedelta, now: dt.
     taken = sa.update(Lease).where(Lease.name == name, mine).values(holder=holder, until=now + life).returning(Lease.name)
     if tx.execute(taken).first() is not None:
         return True
-    if tx.scalar(sa.select(Lease.name).where(Lease.name == name)) is not None:
-        return False
-    with tx.begin_nested() as attempt:
-        try:
-            tx.execute(sa.insert(Lease).values(name=name, holder=holder, until=now + life))
-        except sa.exc.IntegrityError:  # another one was quicker by a moment
-            attempt.rollback()
-            return False
-    return True
+    first = insert_into(tx, Lease).values(name=name, holder=holder, until=now + life)
+    return tx.execute(first.on_conflict_do_nothing().returning(Lease.name)).first() is not None
 
 
 def give_back(tx: sa.Connection, name: str, holder: str) -> None:

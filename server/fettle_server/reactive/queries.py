@@ -90,6 +90,8 @@ _ROW = (
     Incident.reopened,
 )
 _MORE = (Incident.impact, Incident.urgency, Incident.origin, Incident.closed_at)
+_IS_OPEN: sa.ColumnElement[bool] = sa.literal_column(f"(incidents.{IS_OPEN.text})", sa.Boolean)
+"""In the words of the partial index, so that it is used; with the table's name, because endpoints have a state too."""
 _RESOLVED_MS = sa.type_coerce(Incident.resolved_at, sa.BigInteger)
 _OPENED_MS = sa.type_coerce(Incident.opened_at, sa.BigInteger)
 
@@ -128,7 +130,9 @@ def incidents(
     """
     order, limit = _order(wanted.state), bounded(limit)
     where = _where(tx, person, wanted)
-    statement = order.sorted(_joined(*_ROW, *(column.label(f"key_{n}") for n, column in enumerate(order.columns))).where(*where))
+    statement = order.sorted(
+        _joined(*_ROW, *(column.label(f"key_{n}") for n, column in enumerate(order.columns))).where(*where)
+    )
     try:
         found = tx.execute((statement if after is None else order.past(statement, after)).limit(limit + 1)).all()
     except PageError as error:
@@ -175,7 +179,7 @@ def alike(tx: sa.Connection, person: Person, number: int) -> tuple[IncidentRow, 
         return ()
     near = Incident.opened_at.between(row.opened_at - ALIKE_WITHIN, row.opened_at + ALIKE_WITHIN)
     statement = _joined(*_ROW).where(Incident.rule == row.rule, Incident.number != number, *_scoped(person))
-    rows = tx.execute(statement.where(sa.or_(_is_open(), near)).order_by(Incident.number.desc()).limit(ALIKE))
+    rows = tx.execute(statement.where(sa.or_(_IS_OPEN, near)).order_by(Incident.number.desc()).limit(ALIKE))
     return tuple(IncidentRow(*row) for row in rows)
 
 
@@ -186,7 +190,8 @@ def trend(tx: sa.Connection, person: Person, days: int, now: dt.datetime) -> tup
     opened = _by_day(tx, person, Incident.opened_at, _OPENED_MS, first)
     resolved = _by_day(tx, person, Incident.resolved_at, _RESOLVED_MS, first)
     return tuple(
-        DayCount((EPOCH + dt.timedelta(days=day)).date(), opened.get(day, 0), resolved.get(day, 0)) for day in range(first, last + 1)
+        DayCount((EPOCH + dt.timedelta(days=day)).date(), opened.get(day, 0), resolved.get(day, 0))
+        for day in range(first, last + 1)
     )
 
 
@@ -216,9 +221,84 @@ def _joined(*columns: Any) -> sa.Select[Any]:
     )
 
 
-def _is_open() -> sa.ColumnElement[bool]:
-    """In the very words of the partial index, so that it is used; the table's name because others have a state too."""
-    return sa.literal_column(f"incidents.{IS_OPEN.text}").is_(sa.true()) if False else _OPEN_CLAUSE
+def _where(tx: sa.Connection, person: Person, wanted: IncidentFilter) -> list[sa.ColumnElement[bool]]:
+    where = [*_scoped(person), *_in_state(wanted.state)]
+    if wanted.priority is not None:
+        where.append(Incident.priority == wanted.priority)
+    if wanted.school_id is not None:
+        where.append(Incident.school_id == wanted.school_id)
+    if wanted.assignee is not None:
+        where.append(_assigned_to(person, wanted.assignee))
+    if wanted.endpoint_id is not None:
+        where.append(Incident.endpoint_pk == (endpoint_pk(tx, person, wanted.endpoint_id) or 0))
+    where.extend(_has(word) for word in search_words(wanted.search))
+    return where
 
 
-_OPEN_CLAUSE: sa.ColumnElement[bool] = sa.literal_column(f"(incidents.{IS_OPEN.text})", sa.Boolean)
+def _scoped(person: Person) -> list[sa.ColumnElement[bool]]:
+    return [] if person.schools is None else [Incident.school_id.in_(person.schools)]
+
+
+def _in_state(state: str) -> list[sa.ColumnElement[bool]]:
+    if state == "all":
+        return []
+    if state == "open":
+        return [_IS_OPEN]
+    over = [Incident.resolved_at.is_not(None)]
+    if state == "resolved":
+        return [Incident.state.in_(_OVER), *over]
+    return [Incident.state == state, *(over if state in _OVER else [])]
+
+
+def _assigned_to(person: Person, assignee: str | int) -> sa.ColumnElement[bool]:
+    if assignee == "nobody":
+        return Incident.assignee_id.is_(None)
+    if assignee == "me":
+        return Incident.assignee_id == person.id
+    if isinstance(assignee, str) and not (assignee.isascii() and assignee.isdigit() and len(assignee) < 10):
+        raise IncidentQueryError("assignee is me, nobody, or a person's number")
+    return Incident.assignee_id == int(assignee)
+
+
+def _has(word: str) -> sa.ColumnElement[bool]:
+    """The word stands in the title, in what one may search an endpoint by, or is the number ("12" or "#12")."""
+    text = sa.func.lower(Incident.title).contains(word, autoescape=True)
+    either = [text, Endpoint.search.contains(word, autoescape=True)]
+    digits = word.removeprefix("#")
+    if digits.isascii() and digits.isdigit() and len(digits) < 18:
+        either.append(Incident.number == int(digits))
+    return sa.or_(*either)
+
+
+def _capped_count(tx: sa.Connection, where: list[sa.ColumnElement[bool]]) -> int | None:
+    some = _joined(Incident.number).where(*where).limit(COUNT_CAP + 1).subquery()
+    count = tx.scalar(sa.select(sa.func.count()).select_from(some)) or 0
+    return count if count <= COUNT_CAP else None
+
+
+def _timeline(tx: sa.Connection, number: int) -> tuple[TimelineEntry, ...]:
+    """Oldest first; of a story without end the newest thousand lines."""
+    columns = (
+        IncidentEntry.id,
+        IncidentEntry.at,
+        IncidentEntry.kind,
+        IncidentEntry.actor,
+        IncidentEntry.text,
+        IncidentEntry.detail,
+    )
+    newest = (
+        sa.select(*columns).where(IncidentEntry.incident_number == number).order_by(IncidentEntry.id.desc()).limit(_TIMELINE)
+    )
+    return tuple(TimelineEntry(*row) for row in reversed(tx.execute(newest).all()))
+
+
+def _allowed(person: Person, row: Any) -> frozenset[Deed]:
+    if may(person, Act.WORK_INCIDENTS, row.school_id) is not None:
+        return frozenset()
+    return rules.allowed(IncidentState(row.state), acknowledged=row.acknowledged_at is not None)
+
+
+def _by_day(tx: sa.Connection, person: Person, column: Any, milliseconds: Any, first: int) -> dict[int, int]:
+    day = sa.cast(milliseconds // _DAY_MS, sa.Integer).label("day")
+    counted = sa.select(day, sa.func.count()).where(column >= from_ms(first * _DAY_MS), *_scoped(person)).group_by(day)
+    return {row[0]: row[1] for row in tx.execute(counted)}

@@ -13,7 +13,10 @@ class IncidentQueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class IncidentFilter:
-    """Which incidents. `state`: "open", "resolved" (with closed), "all" or one state; `assignee`: "me", "nobody" or a user's id."""
+    """Which incidents.
+
+    `state`: "open", "resolved" (with closed), "all" or one state; `assignee`: "me", "nobody" or a person's number.
+    """
 
     state: str = "open"
     priority: int | None = None
