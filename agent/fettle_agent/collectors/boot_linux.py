@@ -13,15 +13,18 @@ from collections.abc import Callable
 from fettle_agent.collectors import Collected, Reading, Setup, tools
 from fettle_agent.collectors.services_linux import SYSTEMD_SIGN
 
-_TOTAL = re.compile(r"^Startup finished in .*= ([^=\n]+?)\s*$", re.MULTILINE)
+_LINE = re.compile(r"^Startup finished in ([^\n]+)$", re.MULTILINE)
 _PART = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|min|s|h|d)\b")
 _SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def parse_time(text: str) -> float | None:
-    """Seconds from firmware to the running system; None while the start is not finished."""
-    found = _TOTAL.search(text)
-    parts = _PART.findall(found[1]) if found is not None else []
+    """Seconds from firmware to the running system; None while the start is not finished.
+
+    The line ends in "= TOTAL" where the start had several phases; in a container it has but one and no total.
+    """
+    found = _LINE.search(text)
+    parts = _PART.findall(found[1].rpartition("=")[2]) if found is not None else []
     return sum(float(number) * _SECONDS[unit] for number, unit in parts) if parts else None
 
 

@@ -119,7 +119,7 @@ def work(setup: Setup) -> Callable[[], Collected]:
     def collect() -> Collected:
         rates.tick()
         readings: list[Reading] = []
-        for disk, counters in sorted(psutil.disk_io_counters(perdisk=True, nowrap=False).items()):
+        for disk, counters in sorted((psutil.disk_io_counters(perdisk=True, nowrap=False) or {}).items()):
             if _REAL_DISK.match(disk):
                 readings += _work(rates, disk, counters)
         return Collected(tuple(readings))

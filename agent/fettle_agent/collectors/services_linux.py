@@ -14,7 +14,7 @@ from fettle_agent.collectors.changes import Renewed
 from fettle_agent.collectors.services import Condition, Service, Watch
 
 SYSTEMD_SIGN = "/run/systemd/system"
-MAX_AGE_S = 120.0
+MAX_AGE_S = 600.0
 _PROPERTIES = "Id,Type,ActiveState,SubState,UnitFileState,TriggeredBy,ConditionResult"
 _SLICES = ("/sys/fs/cgroup/system.slice", "/sys/fs/cgroup/systemd/system.slice")
 
@@ -30,13 +30,13 @@ def collector(setup: Setup) -> Callable[[], Collected]:
 
 
 def ask() -> tuple[Service, ...]:
-    """The services of systemd that start by themselves.
+    """The services of systemd that start by themselves; without --all it would not list those that have stopped.
 
     Raises:
         CollectError: systemctl failed.
     """
     return parse_units(
-        tools.run("systemctl", "show", "--no-pager", f"--property={_PROPERTIES}", "--", "*.service", timeout_s=15)
+        tools.run("systemctl", "show", "--all", "--no-pager", f"--property={_PROPERTIES}", "--", "*.service", timeout_s=15)
     )
 
 
@@ -56,18 +56,22 @@ def _unit(unit: Mapping[str, str]) -> Service | None:
     if not suffix or unit.get("UnitFileState") not in ("enabled", "enabled-runtime"):
         return None
     condition = _condition(unit)
-    state = unit.get("ActiveState", ""), unit.get("SubState", "")
-    return None if condition is None else Service(name, condition, f"{state[0]} ({state[1]})")
+    if condition is None:
+        return None
+    state = f"{unit.get('ActiveState', '')} ({unit.get('SubState', '')})"
+    return Service(name, condition, "starts on demand" if condition is Condition.ON_DEMAND else state)
 
 
 def _condition(unit: Mapping[str, str]) -> Condition | None:
     state = unit.get("ActiveState", "")
+    if unit.get("Type") == "oneshot":
+        return None  # does its work and ends; there is nothing that should be running
     if state == "failed" or unit.get("SubState") == "auto-restart":
         return Condition.DIED
     if state in ("active", "reloading", "refreshing"):
         return Condition.RUNNING
-    if state != "inactive" or unit.get("Type") == "oneshot" or unit.get("ConditionResult") == "no":
-        return None  # on its way, or meant not to stay
+    if state != "inactive" or unit.get("ConditionResult") == "no":
+        return None  # on its way, or not meant for this machine
     return Condition.ON_DEMAND if unit.get("TriggeredBy") else Condition.STOPPED
 
 

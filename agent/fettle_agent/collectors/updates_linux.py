@@ -20,6 +20,7 @@ REBOOT_FLAGS = ("/run/reboot-required", "/var/run/reboot-required")
 MAX_AGE_S = 86_400.0
 _DAY_S = 86_400.0
 _APT_STATE = ("/var/lib/dpkg/status", "/var/lib/apt/lists", "/var/lib/apt/lists/partial", "/etc/apt/preferences.d")
+_APT_LISTS = "/var/lib/apt/lists/*Release"
 _APT_CHECKS = ("/var/lib/apt/periodic/update-success-stamp", "/var/lib/apt/periodic/update-stamp", "/var/lib/apt/lists/partial")
 _DNF_STATE = (
     "/var/lib/rpm/rpmdb.sqlite",
@@ -61,12 +62,14 @@ def collector(setup: Setup) -> Callable[[], Collected]:
     return Collected
 
 
-def ask_apt() -> tuple[int, int]:
-    """The counts of apt's plan.
+def ask_apt() -> tuple[int, int] | None:
+    """The counts of apt's plan; None where apt has no lists, from which it would plan nothing and look up to date.
 
     Raises:
         CollectError: apt could not plan, as when packages are half installed.
     """
+    if not glob.glob(_APT_LISTS):
+        return None
     return parse_apt(tools.run("apt-get", "-s", "-q", "-o", "Debug::NoLocking=true", "dist-upgrade", timeout_s=90))
 
 
@@ -81,7 +84,9 @@ def ask_dnf() -> tuple[int, int]:
     return pending, parse_dnf(tools.run("dnf", "-q", "-C", "--security", "check-update", timeout_s=90, accept=accept))
 
 
-def _updates(counts: tuple[int, int], checks: Iterable[str], reboot: bool | None) -> Collected:
+def _updates(counts: tuple[int, int] | None, checks: Iterable[str], reboot: bool | None) -> Collected:
+    if counts is None:
+        return Updates(reboot_pending=reboot).collected()
     return Updates(counts[0], counts[1], reboot, _days_since(checks, time.time())).collected()
 
 
