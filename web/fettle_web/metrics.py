@@ -86,7 +86,7 @@ class _Estate(Collector):
 def _estate() -> Iterator[Metric]:
     with store.reading() as tx:
         counts = endpoints.counts(tx, SYSTEM)
-        by_priority = reactive.open_by_priority(tx)
+        by_priority = reactive.open_by_priority(tx, SYSTEM)
     states = GaugeMetricFamily("fettle_endpoints", "Endpoints by state", labels=["state"])
     for state in ("ill", "watch", "unknown", "well"):
         states.add_metric([state], getattr(counts, state))

@@ -45,6 +45,7 @@ __all__ = [
     "faults_of",
     "incident",
     "incidents",
+    "open_by_priority",
     "priorities",
     "trend",
 ]
@@ -199,6 +200,12 @@ def priorities(tx: sa.Connection) -> dict[tuple[str, str], int]:
     """The priority of each (impact, urgency), 1 first."""
     rows = tx.execute(sa.select(PriorityCell.impact, PriorityCell.urgency, PriorityCell.priority))
     return dict(DEFAULT_PRIORITIES) | {(row.impact, row.urgency): row.priority for row in rows}
+
+
+def open_by_priority(tx: sa.Connection, person: Person) -> dict[int, int]:
+    """How many incidents of the person's schools are open, by priority; a priority without any is left out."""
+    counted = sa.select(Incident.priority, sa.func.count()).where(_IS_OPEN, *_scoped(person)).group_by(Incident.priority)
+    return {priority: count for priority, count in tx.execute(counted)}
 
 
 def _order(state: str) -> _Order:

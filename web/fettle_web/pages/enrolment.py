@@ -13,7 +13,7 @@ from fettle_server.estate.enrolment.actions import NewToken
 from fettle_server.estate.enrolment.rules import EnrolmentError
 from fettle_server.estate.people.rules import Act
 from fettle_web import auth, store
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 LIFETIMES = ((1, "1 hour"), (24, "1 day"), (24 * 7, "1 week"), (24 * 30, "30 days"))
@@ -63,8 +63,11 @@ def end(token_id: int) -> ResponseReturnValue:
 def revoke(endpoint_id: str) -> ResponseReturnValue:
     """Shut a PC out at once: its certificates are no longer taken. It can only come back with a new token."""
     who = auth.demand(Act.MANAGE_ENDPOINTS)
-    with store.writing() as tx:
-        endpoint_actions.revoke(tx, who, endpoint_id, utc_now())
+    try:
+        with store.writing() as tx:
+            endpoint_actions.revoke(tx, who, endpoint_id, utc_now())
+    except endpoint_actions.EndpointError:
+        abort(404)
     return redirect(url_for("pages.pc", endpoint_id=endpoint_id, done="revoked"), 303)
 
 
