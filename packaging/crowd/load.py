@@ -10,6 +10,7 @@ import gc
 import multiprocessing
 import resource
 import select
+import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -26,12 +27,15 @@ from crowd.wire import ATTACH
 _NEVER = 1e12
 
 Uplinks = Callable[[int], tuple[bytes, int]]
-"""Given the first free sequence: the next Uplink, and how many sequences it uses up."""
+"""Given the first free sequence: the next Uplink, and how many sequences it uses up; where none, no answer is awaited."""
+
+Shape = Callable[[int], Uplinks] | None
+"""Each stream's Uplinks, from its place among the streams; None: streams that only stand open. A module-level function."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What one process does. `shape` makes each stream's Uplinks from its place; None: streams that only stand open.
+    """What one process does.
 
     `every_s` 0: the next message as soon as the last is acknowledged; else one message a stream each so many seconds,
     the streams spread evenly. `echo`: the far end is a bare echo, and any answer acknowledges. `at_once`: handshakes under way.
@@ -40,7 +44,7 @@ class Task:
     address: tuple[str, int]
     ca_pem: bytes
     passes: tuple[Pass, ...]
-    shape: Callable[[int], Uplinks] | None
+    shape: Shape
     every_s: float = 0.0
     at_once: int = 50
     echo: bool = False
@@ -69,6 +73,8 @@ class Crowd:
 
     def __init__(self, pipes: Sequence[Connection]) -> None:
         self._pipes = pipes
+        for pipe in pipes:
+            pipe.send("connect")
         opened: list[Figures] = [pipe.recv() for pipe in pipes]
         self.connected = sum(figures.connected for figures in opened)
         self.turned_away = sum(figures.turned_away for figures in opened)
@@ -137,8 +143,10 @@ def _process(task: Task, pipe: Connection) -> None:
     allow_many_files()
     gc.disable()  # nothing here is cyclic, and a pause would look like the server's
     figures = Figures()
+    comers = deque((lean.context(task.ca_pem, owner), _hello(owner)) for owner in task.passes)
+    pipe.recv()  # all processes begin together
     began = time.monotonic()
-    streams = _connect(task, figures)
+    streams = _connect(task, comers, figures)
     figures.connect_s = time.monotonic() - began
     pipe.send(figures)
     speaker = _Speaker(task, streams)
@@ -148,17 +156,16 @@ def _process(task: Task, pipe: Connection) -> None:
             pipe.send(speaker.speak(start, end))
 
 
-def _connect(task: Task, figures: Figures) -> list[lean.Stream]:
+def _connect(task: Task, left: deque[tuple[ssl.SSLContext, bytes]], figures: Figures) -> list[lean.Stream]:
     """Every stream that the server welcomed; at most `at_once` on their way at a time."""
     poll = select.epoll()
-    left = deque(task.passes)
     under_way: dict[int, tuple[lean.Stream, bytes, bool]] = {}
     welcomed = []
     while left or under_way:
         while left and len(under_way) < task.at_once:
-            owner = left.popleft()
-            stream = lean.Stream(task.address, lean.context(task.ca_pem, owner))
-            under_way[stream.fileno()] = (stream, _hello(owner), False)
+            tls, hello = left.popleft()
+            stream = lean.Stream(task.address, tls)
+            under_way[stream.fileno()] = (stream, hello, False)
             poll.register(stream, select.EPOLLIN | select.EPOLLOUT)
         for number, _ in poll.poll(1.0):
             stream, _, shaken = under_way[number]
@@ -191,7 +198,7 @@ def _shake(poll: select.epoll, under_way: dict[int, tuple[lean.Stream, bytes, bo
 
 def _hello(owner: Pass) -> bytes:
     machine = pb.Machine(hostname=owner.name, os="windows", os_version="Windows 11 Education 24H2", agent_version="0.1.0")
-    hello = pb.Hello(protocol=1, machine=machine, instance=owner.spool, spool=owner.spool, boot=owner.spool)
+    hello = pb.Hello(protocol=1, machine=machine, instance=owner.endpoint_id, spool=owner.spool, boot=owner.spool)
     hello.sent_ms = time.time_ns() // 1_000_000
     return pb.Uplink(hello=hello).SerializeToString()
 
@@ -240,9 +247,10 @@ class _Speaker:
 
     def _say(self, number: int, now: float) -> None:
         body, used = self._uplinks[number](self._next[number])
-        self._next[number] += used
-        self._sent[number] = (now, used)
         self._streams[number].send(body)
+        if used:
+            self._next[number] += used
+            self._sent[number] = (now, used)
 
     def _hear(self, number: int, window: tuple[float, float], figures: Figures) -> bool:
         """True where the stream's message is acknowledged and the time for another has not run out."""

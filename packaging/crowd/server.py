@@ -76,14 +76,16 @@ def token(data: Path, school: str, uses: int) -> str:
 
 
 @contextmanager
-def serving(data: Path, settings: Mapping[str, str] | None = None, http: str = "", grpc: str = "") -> Iterator[OwnServer]:
-    """`fettle serve` on loopback until the block ends. `settings` go into its environment.
+def serving(
+    data: Path, settings: Mapping[str, str] | None = None, *, http: str = "", grpc: str = "", only: str = ""
+) -> Iterator[OwnServer]:
+    """`fettle serve` on loopback until the block ends. `settings` go into its environment; `only`: one part of it.
 
     Raises:
         ServerError: it did not say that it is ready.
     """
     grpc, http = grpc or f"127.0.0.1:{free_port()}", http or f"127.0.0.1:{free_port()}"
-    command = [str(FETTLE), "serve", str(data), "--grpc", grpc, "--http", http]
+    command = [str(FETTLE), "serve", str(data), "--grpc", grpc, "--http", http, *(["--only", only] if only else [])]
     environment = {**os.environ, **(settings or {})}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     try:

@@ -13,6 +13,7 @@ from crowd import estate, vitals, wire
 from crowd.load import Uplinks
 
 BATCH = 100
+_HOURS_KEPT = 24 * 300
 RULE = "disk-full"  # of the policy that ships
 EVIDENCE = 8
 
@@ -47,15 +48,42 @@ def fault_pairs(_place: int) -> Uplinks:
     return next_uplink
 
 
+def fault_probes(_place: int) -> Uplinks:
+    """The same pairs with the time of the moment: for few streams, to see how long each takes."""
+
+    def next_uplink(number: int) -> tuple[bytes, int]:
+        return fault_letters()[0 if number % 2 else 1].numbered(number), 1
+
+    return next_uplink
+
+
 def history_hours(place: int) -> Uplinks:
     """One final endpoint-hour a message: 60 minutes of some 23 readings, a different hour each time."""
     newest = int(time.time() // 3600) - 1
-    pc = estate.plan(1, place + 1, seed=1)[place]
-    packs = [vitals.hour(pc, newest - turn, ()) for turn in range(4)]
+    packs = history_packs(place)
 
     def next_uplink(number: int) -> tuple[bytes, int]:
-        hour = pb.History(hour=newest - (number - 1) % (24 * 300), pack=packs[number % 4], final=True, sequence=number)
+        hour = pb.History(hour=newest - (number - 1) % _HOURS_KEPT, pack=packs[number % 4], final=True, sequence=number)
         return pb.Uplink(history=[hour]).SerializeToString(), 1
+
+    return next_uplink
+
+
+def history_packs(place: int) -> list[bytes]:
+    """Four packed hours of one played PC."""
+    pc = estate.plan(1, place + 1, seed=1)[place]
+    newest = int(time.time() // 3600) - 1
+    return [vitals.hour(pc, newest - turn, ()) for turn in range(4)]
+
+
+def slow_beat(place: int) -> Uplinks:
+    """The vitals that a healthy PC sends; nothing numbered, nothing to wait for."""
+    pc = estate.plan(1, place % 30 + 1, seed=1)[place % 30]
+    readings = vitals.readings(vitals.at(pc, int(time.time() // 60), ()))
+
+    def next_uplink(_number: int) -> tuple[bytes, int]:
+        body = pb.Vitals(at_ms=time.time_ns() // 1_000_000, readings=readings)
+        return pb.Uplink(vitals=body).SerializeToString(), 0
 
     return next_uplink
 

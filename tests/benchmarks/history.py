@@ -1,0 +1,51 @@
+"""History: final endpoint-hours through the real edge and writer, and what a sample takes on disk.
+
+Each hour is 60 minutes of the played PCs' readings (crowd.vitals): values that wander, some that stand still.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import table
+from crowd import load, shapes
+from fettle_protocol import packing
+from testbed import site
+
+
+def measure(run: table.Run) -> list[table.Row]:
+    """Endpoint-hours a second, and bytes a sample that the store grew by."""
+    streams, seconds = int(run.pick(300, 1_000)), run.pick(6, 20)
+    with site(run, streams) as here:
+        samples = _samples_an_hour(streams)
+        before = _stored(here.server.data)
+        with load.crowd(here.tasks(shapes.history_hours, streams)) as crowd:
+            figures = crowd.run(seconds, warm_up_s=0.0)
+        hours, size = figures.messages, _stored(here.server.data) - before
+    rate, each = hours / seconds, size / max(1, hours * samples)
+    remark = f"{samples:.0f} samples an hour, {hours:,} hours; answer p99 {figures.percentile(0.99) * 1000:.0f} ms"
+    if figures.faults:
+        remark += f"; troubles: {len(figures.faults)}, such as {figures.faults[0]}"
+    return [
+        table.Row(f"history stored, {streams:,} streams", rate, "endpoint-hours/s", target=5_000, less=False, remark=remark),
+        table.Row(
+            "history on disk", each, "B/sample", "PostgreSQL narrow rows 83, Zabbix 95-99 (ANCHORS)", target=2,
+            remark="growth of the database with its log, all the endpoints' other rows included",
+        ),
+    ]  # fmt: skip
+
+
+def _samples_an_hour(streams: int) -> float:
+    packs = [shapes.history_packs(place) for place in range(0, streams, max(1, streams // 20))]
+    counts = [sum(series.count for series in packing.unpack(pack)) for some in packs for pack in some]
+    return sum(counts) / len(counts)
+
+
+def _stored(data: Path) -> int:
+    """Bytes of the database; what still lies in the log is counted once, at the size that it will have."""
+    return sum(path.stat().st_size for path in data.glob("fettle.db"))
+
+
+if __name__ == "__main__":
+    sys.exit(table.run_alone(measure))
