@@ -5,17 +5,27 @@ Each command imports what it needs when it runs: the run process lives for month
 
 from __future__ import annotations
 
-import argparse
+import gc
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fettle_agent.errors import AgentError
+
+if TYPE_CHECKING:
+    import argparse
+
+_NEEDLESS = ("ssl", "_ssl", "_hashlib", "bz2", "_bz2", "lzma", "_lzma")
+"""Modules that the standard library takes where they are, and does without where Python was built without them. Python's own
+TLS alone would cost 4 MB that nothing in the run process uses: gRPC brings its own."""
 
 
 def main(words: list[str] | None = None) -> int:
     """Do what the words ask; the exit status."""
+    if (sys.argv[1:] if words is None else words)[:1] == ["run"]:
+        _spare()
     asked = _parser().parse_args(words)
     do: Callable[[argparse.Namespace], int] = asked.do
     try:
@@ -30,6 +40,8 @@ def main(words: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="fettle-agent", description="Watches this machine and tells the school's Fettle server."
     )
@@ -102,14 +114,19 @@ def _renew(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    # Python's own TLS (OpenSSL) would cost 4 MB that nothing in this process uses: gRPC brings its own. asyncio and hashlib
-    # work without it, as in a Python that was built without OpenSSL.
-    for module in ("ssl", "_ssl", "_hashlib"):
-        if module not in sys.modules:
-            sys.modules[module] = None  # type: ignore[assignment]
+    state = _state(asked)
+    for name in ("argparse", "gettext"):  # only the command line needed them: what follows reuses their memory
+        sys.modules.pop(name, None)
+    gc.collect()
     from fettle_agent import loop
 
-    return loop.run(_state(asked))
+    return loop.run(state)
+
+
+def _spare() -> None:
+    """Keep out of this process what it never uses."""
+    for name in _NEEDLESS:
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def _once(asked: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ the time. Has no loop of its own (loop.py calls it, on one thread) and opens no 
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class Agent:
 
     def __init__(self, state: Path, place: Place, services: Sequence[str] = (), limits: Limits | None = None) -> None:
         self.state = state
-        self.instance = secrets.token_hex(16)
+        self.instance = os.urandom(16).hex()
         self._place = place
         self._services = tuple(services)
         boot = place.boot_id()

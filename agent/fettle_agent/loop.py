@@ -21,7 +21,7 @@ import psutil
 
 from fettle_agent import config, identity, log, machine, status
 from fettle_agent.agent import Agent, Power
-from fettle_agent.budget import Budget
+from fettle_agent.budget import Budget, Spent
 from fettle_agent.collectors import Collector
 from fettle_agent.errors import AgentError
 from fettle_agent.lanes import Health, Lanes, Ran
@@ -238,8 +238,8 @@ class Loop:
 
     def _measure(self, lanes: Lanes, now_s: float) -> None:
         spent = os.times()
-        cpu_s = spent.user + spent.system + spent.children_user + spent.children_system
-        if self._budget.measure(cpu_s, self._process.memory_info().rss, now_s):
+        now = Spent(now_s, spent.user + spent.system, spent.children_user + spent.children_system)
+        if self._budget.measure(now, self._process.memory_info().rss):
             lanes.stretch = self._budget.stretch
             log.warning("slow collectors stretched", factor=self._budget.stretch, cpu_percent=self._budget.cost.cpu_percent)
         self.agent.cost = self._budget.cost

@@ -10,7 +10,6 @@ in the database nor in its write-ahead log. Exclusive locking keeps the log's in
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -127,7 +126,7 @@ class Store:
 
     def new_id(self) -> None:
         """Give the spool a new name, inside a write."""
-        self._database.execute("INSERT OR REPLACE INTO marks VALUES ('id', ?)", (secrets.token_hex(16),))
+        self._database.execute("INSERT OR REPLACE INTO marks VALUES ('id', ?)", (os.urandom(16).hex(),))
 
     def close(self) -> None:
         """Let the file go."""
@@ -149,7 +148,7 @@ def _open(path: Path) -> sqlite3.Connection:
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("its check failed")
         database.executescript(_SCHEMA)
-        database.execute("INSERT OR IGNORE INTO marks VALUES ('id', ?)", (secrets.token_hex(16),))
+        database.execute("INSERT OR IGNORE INTO marks VALUES ('id', ?)", (os.urandom(16).hex(),))
         _reserve(database)
     except BaseException:
         database.close()
