@@ -20,3 +20,8 @@ def now_ms() -> int:
 def monotonic() -> float:
     """Seconds that only ever count up: for durations and deadlines within one process."""
     return time.monotonic()
+
+
+def sleep(seconds: float) -> None:
+    """Let that much time pass."""
+    time.sleep(seconds)

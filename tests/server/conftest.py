@@ -15,8 +15,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from fettle_server import db, migrations
+from fettle_protocol.v1 import link_pb2
+from fettle_server import clock, db, migrations
+from fettle_server.config import Settings
 from fettle_server.estate.tables import Certificate, Endpoint, School
+from fettle_server.ingest.messages import Answer, Arrived, Attached, Detached, Knock, Known, Refused
+from fettle_server.ingest.writer import Writer
 from fettle_server.proactive.actions import publish_shipped
 from fettle_server.reactive.actions import seed_priorities
 
@@ -172,3 +176,108 @@ def now() -> dt.datetime:
 def fingerprint() -> Callable[[int], str]:
     """The certificate fingerprint of a factory's endpoint, by its pk."""
     return fingerprint_of
+
+
+class Line:
+    """Agents on the line to a writer, without the edge and its gRPC: says what they say, and keeps what they hear."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.settings = Settings(data=Path(), database=store.url)
+        self._streams = itertools.count(1)
+        self._sequences: dict[int, int] = {}
+        self.pks: dict[int, int] = {}
+        self.writer = Writer(self.settings)
+        self.writer.start()
+
+    def restart(self) -> None:
+        """End the writer without a word, as a crash would, and start another one."""
+        self.writer.close()
+        self.writer = Writer(self.settings)
+        self.writer.start()
+
+    def knock(self, pk: int, certificate: str | None = None, **hello: Any) -> tuple[int, Known | Refused]:
+        """A new stream of that endpoint asks to come in; returns its number and the writer's decision."""
+        stream = next(self._streams)
+        said = {"protocol": 1, "instance": "i1", "spool": "s1", "boot": "b1"} | hello
+        machine = said.pop(
+            "machine", {"hostname": f"pc-{pk}", "os": "linux", "os_version": "Debian 12", "agent_version": "0.1.0"}
+        )
+        body = link_pb2.Uplink(hello=link_pb2.Hello(machine=link_pb2.Machine(**machine), **said)).SerializeToString()
+        knock = Knock(stream, certificate or fingerprint_of(pk), body, "192.0.2.7", clock.now_ms())
+        (answer,) = [a for a in self.writer.take([knock]) if isinstance(a, Known | Refused)]
+        self.pks[stream] = pk
+        return stream, answer
+
+    def attach(self, pk: int, **hello: Any) -> int:
+        """A new stream of that endpoint, let in; returns its number."""
+        stream, answer = self.knock(pk, **hello)
+        assert isinstance(answer, Known)
+        self.writer.take([Attached(stream)])
+        self._sequences[stream] = link_pb2.Downlink.FromString(answer.welcome).welcome.events_acked
+        return stream
+
+    def detach(self, stream: int, *, replaced: bool = False) -> None:
+        """The stream ends."""
+        self.writer.take([Detached(stream, clock.now_ms(), replaced)])
+
+    def number(self, stream: int, *events: link_pb2.Event) -> list[link_pb2.Event]:
+        """The events with the stream's next numbers, and a time where they have none."""
+        for event in events:
+            self._sequences[stream] += 1
+            event.sequence = event.sequence or self._sequences[stream]
+            event.at_ms = event.at_ms or clock.now_ms()
+        return list(events)
+
+    def events(self, stream: int, *events: link_pb2.Event) -> link_pb2.Downlink | None:
+        """Say events, numbered as they come; returns what the stream hears."""
+        return self.say(stream, link_pb2.Uplink(events=self.number(stream, *events)))
+
+    def say(self, stream: int, uplink: link_pb2.Uplink | bytes) -> link_pb2.Downlink | None:
+        """Say one message; returns what the stream hears."""
+        return self.say_all([(stream, uplink)]).get(stream)
+
+    def say_all(self, said: list[tuple[int, link_pb2.Uplink | bytes]]) -> dict[int, link_pb2.Downlink]:
+        """Say messages of many streams in one batch; returns what each stream hears."""
+        batch = [
+            Arrived(stream, clock.now_ms(), uplink if isinstance(uplink, bytes) else uplink.SerializeToString())
+            for stream, uplink in said
+        ]
+        answers = [answer for answer in self.writer.take(batch) if isinstance(answer, Answer)]
+        return {answer.stream: link_pb2.Downlink.FromString(answer.downlink) for answer in answers}
+
+
+@pytest.fixture
+def line(store: Store) -> Iterator[Line]:
+    """A writer on the test's store, and agents that talk to it."""
+    line = Line(store)
+    yield line
+    line.writer.close()
+
+
+def raised(rule: str = "disk-full", instance: str = "C:", severity: str = "ill", at_ms: int = 0, **more: Any) -> link_pb2.Event:
+    """A fault begins."""
+    at_ms = at_ms or clock.now_ms()
+    fields = {"value": 3.5, "since_ms": at_ms - 30_000, "policy_version": 1} | more
+    return link_pb2.Event(at_ms=at_ms, raised=link_pb2.FaultRaised(rule=rule, instance=instance, severity=severity, **fields))
+
+
+def cleared(rule: str = "disk-full", instance: str = "C:", reason: str = "recovered", at_ms: int = 0) -> link_pb2.Event:
+    """A fault ends."""
+    at_ms = at_ms or clock.now_ms()
+    said = link_pb2.FaultCleared(rule=rule, instance=instance, reason=reason, value=20, since_ms=at_ms - 30_000)
+    return link_pb2.Event(at_ms=at_ms, cleared=said)
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Makes the events that agents tell."""
+
+    raised: Callable[..., link_pb2.Event] = raised
+    cleared: Callable[..., link_pb2.Event] = cleared
+
+
+@pytest.fixture
+def tell() -> Tell:
+    """What agents can tell: tell.raised(rule, instance, ...) and tell.cleared(...)."""
+    return Tell()

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from fettle_protocol import catalogue, packing
 from fettle_protocol.v1 import link_pb2
+
 from fettle_server.estate.endpoints.facts import Happened, Hour, Machine, Reported, Stocktake, Watched
 from fettle_server.proactive.rules import AGENT_REASONS, RECOVERED, SERVER_RULES, Clear, Evidence, Held, Raise
 
@@ -185,21 +186,21 @@ def _evidence(samples: Any, moved_ms: int) -> Evidence:
     return [(sample.at_ms + moved_ms, sample.value) for sample in kept if math.isfinite(sample.value)]
 
 
-def _power(said: link_pb2.PowerChange, at_ms: int, said_ms: int, adjusted: bool) -> Happened:
+def _power(said: link_pb2.PowerChange, at_ms: int, _said_ms: int, adjusted: bool) -> Happened:
     kind = _POWER.get(said.kind)
     if kind is None:
         raise OutOfBounds("The power change is of no known kind.")
     return Happened(at_ms, kind, _marked({}, adjusted))
 
 
-def _notice(said: link_pb2.Notice, at_ms: int, said_ms: int, adjusted: bool) -> Happened:
+def _notice(said: link_pb2.Notice, at_ms: int, _said_ms: int, adjusted: bool) -> Happened:
     if not _CODE.fullmatch(said.code):
         raise OutOfBounds("A notice's code must be 1 to 40 lower-case letters and underscores.")
     detail = {"subject": text(said.subject, 200), "text": text(said.text, 500)}
     return Happened(at_ms, said.code.replace("_", " "), _marked(detail, adjusted))
 
 
-def _inventory(said: link_pb2.Inventory, at_ms: int, said_ms: int, adjusted: bool) -> Stocktake:
+def _inventory(said: link_pb2.Inventory, at_ms: int, _said_ms: int, _adjusted: bool) -> Stocktake:
     if said.section not in SECTIONS:
         raise OutOfBounds(f"The inventory's section must be one of {', '.join(SECTIONS)}.")
     plain = _inflated(said.json)
@@ -248,7 +249,7 @@ _EVENTS: dict[str, Any] = {
 
 
 def vitals(said: link_pb2.Vitals, received_ms: int) -> tuple[Reported, Held | None, str]:
-    """The newest readings, what the agent holds open (None while it has events left to tell), and what was dropped, in words."""
+    """The newest readings, what the agent holds open (None while it has events to tell), and what was dropped, in words."""
     problems = _clean_readings(said.readings)
     at_ms, _ = moment(said.at_ms, received_ms)
     said.at_ms = at_ms

@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+from collections.abc import Sequence
 
 import sqlalchemy as sa
 from fettle_protocol import policy as policies
-from fettle_protocol.policy import Policy
+from fettle_protocol.policy import Policy, Severity
 
-from fettle_server.journal.actions import record
+from fettle_server.db import to_ms
+from fettle_server.estate.endpoints.reports import Event, record_events
+from fettle_server.estate.tables import Endpoint, EndpointEvent
+from fettle_server.journal.actions import Line, record, record_all
+from fettle_server.proactive.detection import IS_OPEN, detect
 from fettle_server.proactive.policies import newest, newest_version, shipped
-from fettle_server.proactive.tables import PolicyVersion
+from fettle_server.proactive.rules import CLASH, CLASH_QUIET, SETTLED, Clear, Raise, Signal
+from fettle_server.proactive.tables import Fault, PolicyVersion
 
 SHIPPED_BY = "system"
+_CLASH_EVENT = "identity clash"
 
 
 def publish(tx: sa.Connection, policy: Policy, actor: str, now: dt.datetime) -> int:
@@ -42,3 +49,49 @@ def publish_shipped(tx: sa.Connection, now: dt.datetime) -> int:
     if present.created_by == SHIPPED_BY and present.policy != shipped(version):
         return publish(tx, shipped(), SHIPPED_BY, now)
     return version
+
+
+def record_clashes(
+    tx: sa.Connection, clashes: Sequence[tuple[int, dt.datetime, str]], now: dt.datetime
+) -> list[tuple[int, Signal]]:
+    """Note that second machines showed endpoints' identities (pk, time, their address); returns what detection is to fold."""
+    if not clashes:
+        return []
+    record_events(tx, [Event(pk, to_ms(at), _CLASH_EVENT, {"address": address}) for pk, at, address in clashes])
+    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name)
+    rows = {row.pk: row for row in tx.execute(sa.select(*columns).where(Endpoint.pk.in_([pk for pk, _, _ in clashes])))}
+    known = [(rows[pk], at, address) for pk, at, address in clashes if pk in rows]
+    record_all(tx, [_clash_line(row, address, now) for row, _, address in known])
+    return [(row.pk, _clash(to_ms(at))) for row, at, _ in known]
+
+
+def settle_clashes(tx: sa.Connection, now: dt.datetime) -> int:
+    """Clear the clashes of which no second machine was seen for an hour; returns how many."""
+    newest_clash = (
+        sa.select(sa.func.max(EndpointEvent.at))
+        .where(EndpointEvent.endpoint_pk == Fault.endpoint_pk, EndpointEvent.kind == _CLASH_EVENT)
+        .correlate(Fault)
+        .scalar_subquery()
+    )
+    rows = tx.execute(sa.select(Fault.endpoint_pk, Fault.raised_at, newest_clash).where(Fault.rule == CLASH, IS_OPEN))
+    quiet = [pk for pk, raised_at, seen_at in rows if now - (seen_at or raised_at) >= CLASH_QUIET]
+    at_ms = to_ms(now)
+    signals: list[tuple[int, Signal]] = [(pk, Clear(at_ms, CLASH, "", SETTLED, 0.0, at_ms, [], False)) for pk in sorted(quiet)]
+    if signals:
+        detect(tx, signals, policy=None, now=now, reopen_within=CLASH_QUIET)
+    return len(signals)
+
+
+def _clash(at_ms: int) -> Raise:
+    return Raise(at_ms, CLASH, "", Severity.ILL, 1.0, at_ms, [], 0, "", False)
+
+
+def _clash_line(row: sa.Row[int, str, int, str], address: str, now: dt.datetime) -> Line:
+    return Line(
+        at=now,
+        kind="endpoint.clashed",
+        actor="system",
+        subject=f"endpoint:{row.id}",
+        school_id=row.school_id,
+        detail={"name": row.name, "address": address},
+    )

@@ -8,7 +8,7 @@ not open is not cleared.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -309,9 +309,3 @@ def _moved(patient: _Patient, state: Health, now: dt.datetime) -> Line:
         school_id=patient.school_id,
         detail=detail,
     )
-
-
-def open_faults_of(tx: sa.Connection, rule: str) -> Iterable[tuple[int, dt.datetime]]:
-    """Every endpoint (its pk) that has an open fault of that rule, and since when."""
-    statement = sa.select(Fault.endpoint_pk, Fault.raised_at).where(Fault.rule == rule, IS_OPEN)
-    return tx.execute(statement).tuples().all()

@@ -1,0 +1,182 @@
+"""One batch into the store: a transaction for all of it, in bulk; and what to do when that fails.
+
+A store that cannot be written now is tried again until it can: nothing is acknowledged before. A piece that can never be
+written is found by halving the batch, refused alone, and its neighbours are committed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+from fettle_protocol.policy import Policy
+
+from fettle_server import clock, observed
+from fettle_server.db import from_ms
+from fettle_server.estate import history
+from fettle_server.estate.endpoints import reports
+from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
+from fettle_server.estate.endpoints.reports import Arrival, Event, Seen
+from fettle_server.ingest.pieces import NOTHING, Came, Clash, Nothing, Piece, Went
+from fettle_server.proactive.actions import record_clashes
+from fettle_server.proactive.detection import detect
+from fettle_server.proactive.rules import Clear, Held, Raise, Signal
+
+_BACK_OFF_FIRST_S = 0.05
+_BACK_OFF_MAX_S = 2.0
+_SAY_AGAIN_S = 60.0
+_NEVER = (sa.exc.DataError, sa.exc.IntegrityError)
+
+
+class StoreLost(Exception):
+    """The store could not be written and there is no more time to wait for it."""
+
+
+class Committer:
+    """Writes batches. `may_wait` says whether a store that cannot be written is worth waiting for."""
+
+    def __init__(self, engine: sa.Engine, reopen_within: dt.timedelta, may_wait: Callable[[], bool]) -> None:
+        self._engine = engine
+        self._reopen_within = reopen_within
+        self._may_wait = may_wait
+        self._weeks: set[int] = set()
+        self.policy: Policy | None = None
+
+    def settle(self, pieces: Sequence[Piece], refuse: Callable[[Piece], None]) -> None:
+        """Commit the pieces; those that can never be are told to `refuse` and count as taken.
+
+        Raises:
+            StoreLost: the store cannot be written and waiting has no end.
+        """
+        if not pieces:
+            return
+        try:
+            self._commit_patiently(pieces)
+        except StoreLost:
+            raise
+        except Exception as error:
+            if len(pieces) > 1:
+                middle = len(pieces) // 2
+                self.settle(pieces[:middle], refuse)
+                self.settle(pieces[middle:], refuse)
+                return
+            self._drop(pieces[0], error, refuse)
+
+    def _drop(self, piece: Piece, error: Exception, refuse: Callable[[Piece], None]) -> None:
+        facts = {"endpoint_pk": piece.pk, "sequence": piece.sequence, "fact": type(piece.fact).__name__}
+        observed.log().error("a message cannot be stored and is refused", error=_name(error), **facts)
+        refuse(piece)
+        if piece.sequence or piece.history:
+            self._commit_patiently([piece._replace(fact=NOTHING)])
+
+    def _commit_patiently(self, pieces: Sequence[Piece]) -> None:
+        back_off_s, said_at_s = _BACK_OFF_FIRST_S, 0.0
+        while True:
+            try:
+                self._commit(pieces)
+                if said_at_s:
+                    observed.log().warning("the store can be written again")
+                return
+            except sa.exc.DBAPIError as error:
+                self._weeks.clear()
+                if isinstance(error, _NEVER):
+                    raise
+                if not self._may_wait():
+                    raise StoreLost(str(error.orig)) from error
+                if not said_at_s or clock.monotonic() - said_at_s > _SAY_AGAIN_S:
+                    said_at_s = clock.monotonic()
+                    observed.log().error("the store cannot be written; trying again", error=_name(error), pieces=len(pieces))
+                clock.sleep(back_off_s)
+                back_off_s = min(back_off_s * 2, _BACK_OFF_MAX_S)
+            except Exception:
+                self._weeks.clear()
+                raise
+
+    def _commit(self, pieces: Sequence[Piece]) -> None:
+        now = clock.utc_now()
+        sorted_out = _Sorted()
+        sorted_out.take(pieces)
+        with self._engine.begin() as tx:
+            self._write(tx, sorted_out, now)
+
+    def _write(self, tx: sa.Connection, batch: _Sorted, now: dt.datetime) -> None:
+        reports.attach(tx, batch.arrivals, now)
+        reports.see(tx, [Seen(pk, *marks) for pk, marks in batch.seen.items()])
+        reports.record_events(tx, batch.events)
+        reports.store_vitals(tx, [(pk, *reported) for pk, reported in batch.vitals.items()])
+        reports.store_live(tx, [(pk, *watched) for pk, watched in batch.live.items()])
+        reports.take_stock(tx, batch.stock, now)
+        history.store(tx, batch.hours, self._weeks)
+        signals = batch.signals + record_clashes(tx, batch.clashes, now)
+        if signals:
+            detect(tx, signals, policy=self.policy, now=now, reopen_within=self._reopen_within)
+        reports.detach(tx, list(batch.ended.items()), now)
+
+
+class _Sorted:
+    """The pieces of one transaction, sorted by where they go."""
+
+    __slots__ = ("arrivals", "clashes", "ended", "events", "hours", "live", "seen", "signals", "stock", "vitals")
+
+    def __init__(self) -> None:
+        self.seen: dict[int, list[int]] = {}
+        self.arrivals: list[Arrival] = []
+        self.ended: dict[int, int] = {}
+        self.signals: list[tuple[int, Signal]] = []
+        self.events: list[Event] = []
+        self.vitals: dict[int, Reported] = {}
+        self.live: dict[int, Watched] = {}
+        self.hours: list[tuple[int, int, bytes]] = []
+        self.stock: list[tuple[int, Stocktake]] = []
+        self.clashes: list[tuple[int, dt.datetime, str]] = []
+
+    def take(self, pieces: Sequence[Piece]) -> None:
+        """Sort pieces out; the order within each kind stays."""
+        seen = self.seen
+        for pk, _, at_ms, sequence, number, fact in pieces:
+            if isinstance(fact, Came | Went | Clash):
+                self._link(pk, fact)
+                continue
+            marks = seen.get(pk)
+            if marks is None:
+                seen[pk] = [at_ms, sequence, number]
+            else:
+                marks[0] = at_ms
+                if sequence:
+                    marks[1] = sequence
+                if number:
+                    marks[2] = number
+            if isinstance(fact, Raise | Clear | Held):
+                self.signals.append((pk, fact))
+            else:
+                self._put(pk, fact)
+
+    def _put(self, pk: int, fact: Happened | Reported | Hour | Watched | Stocktake | Nothing) -> None:
+        if isinstance(fact, Happened):
+            self.events.append(Event(pk, *fact))
+        elif isinstance(fact, Reported):
+            self.vitals[pk] = fact
+        elif isinstance(fact, Hour):
+            self.hours.append((pk, *fact))
+        elif isinstance(fact, Watched):
+            self.live[pk] = fact
+        elif isinstance(fact, Stocktake):
+            self.stock.append((pk, fact))
+
+    def _link(self, pk: int, fact: Came | Went | Clash) -> None:
+        if isinstance(fact, Came):
+            self.arrivals.append(fact.arrival)
+            self.ended.pop(pk, None)
+            if fact.is_new_spool and pk in self.seen:
+                self.seen[pk][1:] = [0, 0]  # those were numbers of the spool before
+        elif isinstance(fact, Went):
+            self.ended[pk] = fact.at_ms
+        else:
+            self.clashes.append((pk, from_ms(fact.at_ms), fact.address))
+
+
+def _name(error: Exception) -> str:
+    """What kind of error it is, without any of the data that a store's message may quote."""
+    original = getattr(error, "orig", None)
+    return type(original or error).__name__

@@ -1,0 +1,225 @@
+"""The writer's process: the one that stores what agents say.
+
+It reads lists of messages from the edge's pipe, commits each in one transaction, and only then answers.
+It waits for no company: the edge gathers messages while a commit is under way. It leaves when the edge says no more (the
+pipe's end), after everything received is committed and answered.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Sequence
+from typing import Any
+
+from fettle_protocol.v1 import link_pb2
+
+from fettle_server import clock, db, observed
+from fettle_server.config import Settings
+from fettle_server.estate.endpoints.reports import disconnect_all
+from fettle_server.ingest.commit import Committer, StoreLost
+from fettle_server.ingest.messages import Answer, Knock, Known, Refused, ToEdge, ToWriter, WriterFigures
+from fettle_server.ingest.pieces import Piece, Reading
+from fettle_server.ingest.sessions import Register, Session, TurnedAway
+from fettle_server.proactive.policies import Published, newest, newest_version
+
+_IDLE_S = 0.5
+_POLICY_EVERY_S = 2.0
+_FIGURES_EVERY_S = 1.0
+_REASON_LIMIT = 300
+_LOST = TurnedAway("busy", "the server has lost track of this stream: attach again")
+
+
+def main(pipe: Any, settings: Settings) -> None:
+    """Store what comes through the pipe until its end."""
+    writer = Writer(settings)
+    try:
+        writer.start()
+        _serve(writer, pipe, settings.batch_limit)
+    except StoreLost as error:
+        observed.log().error("the store cannot be written; leaving without it", error=str(error))
+    finally:
+        writer.close()
+
+
+def _serve(writer: Writer, pipe: Any, limit: int) -> None:
+    is_open = True
+    while is_open:
+        messages: list[ToWriter] = []
+        try:
+            while pipe.poll(0 if messages else _IDLE_S):
+                messages += pipe.recv()
+                if len(messages) >= limit:
+                    break
+        except (EOFError, OSError):
+            is_open = False
+        for start in range(0, len(messages), limit):
+            waiting = max(0, len(messages) - start - limit)
+            _tell(pipe, writer.take(messages[start : start + limit], waiting))
+        if not messages:
+            _tell(pipe, writer.idle())
+
+
+def _tell(pipe: Any, answers: list[ToEdge]) -> None:
+    if answers:
+        try:
+            pipe.send(answers)
+        except OSError:
+            observed.log().warning("the edge is gone; its streams will ask again", answers=len(answers))
+
+
+class Writer:
+    """The store's side of the link, without the pipe."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._engine = db.open_engine(settings.database_url)
+        self._reader = db.open_engine(settings.database_url, readonly=True)
+        self._register = Register()
+        self._committer = Committer(self._engine, settings.reopen_within, _edge_lives)
+        self._policy: Published | None = None
+        self._policy_read_s = 0.0
+        self._told_s = 0.0
+        self._totals = dict.fromkeys(("messages", "events", "repeats", "rejected", "batches"), 0)
+        self._commit_s = 0.0
+
+    def start(self) -> None:
+        """Note that nobody is connected yet, and read the policy."""
+        with self._engine.begin() as tx:
+            disconnect_all(tx, clock.utc_now())
+        self._refresh_policy()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._engine.dispose()
+        self._reader.dispose()
+
+    def take(self, messages: Sequence[ToWriter], waiting: int = 0) -> list[ToEdge]:
+        """Commit one batch and return the answers to it; `waiting` is how many messages are in line behind it.
+
+        Raises:
+            StoreLost: the store cannot be written, and the edge is gone.
+        """
+        reading = Reading(self._register)
+        reading.read(message for message in messages if type(message) is not Knock)
+        began_s = clock.monotonic()
+        self._committer.settle(reading.pieces, lambda piece: _refuse(reading, piece))
+        self._commit_s += clock.monotonic() - began_s
+        answers = self._answers(reading)
+        knocks = [message for message in messages if type(message) is Knock and message.stream not in reading.gone]
+        answers += self._admit(knocks)
+        self._count(reading)
+        return answers + self._news(waiting)
+
+    def idle(self) -> list[ToEdge]:
+        """What there is to say while nobody speaks."""
+        return self._news(0)
+
+    def _answers(self, reading: Reading) -> list[ToEdge]:
+        now_ms = clock.now_ms()
+        answers: list[ToEdge] = []
+        for stream, session in reading.told.items():
+            place = session.place
+            ack = link_pb2.Ack(events=place.sequence, history=place.history, server_ms=now_ms)
+            refused = reading.refused.pop(stream, None)
+            down = link_pb2.Downlink(ack=ack, rejected=self._rejected(session, refused) if refused else None)
+            answers.append(Answer(stream, down.SerializeToString()))
+        for stream, refused in reading.refused.items():
+            down = link_pb2.Downlink(rejected=self._rejected(self._register.get(stream), refused))
+            answers.append(Answer(stream, down.SerializeToString()))
+        answers += [Refused(stream, _refusal(_LOST)) for stream in reading.lost]
+        return answers
+
+    def _rejected(self, session: Session | None, refused: list[tuple[int, str]]) -> list[link_pb2.Rejected]:
+        """The refusals of one stream, with one log line for all of them."""
+        self._totals["rejected"] += len(refused)
+        endpoint_id = session.place.id if session else ""
+        sequence, reason = refused[0]
+        facts = {"endpoint_id": endpoint_id, "count": len(refused), "sequence": sequence, "reason": reason}
+        observed.log().warning("refused what an agent sent", **facts)
+        return [link_pb2.Rejected(sequence=sequence, reason=reason[:_REASON_LIMIT]) for sequence, reason in refused]
+
+    def _admit(self, knocks: list[Knock]) -> list[ToEdge]:
+        if not knocks:
+            return []
+        with self._reader.begin() as tx:
+            decisions = self._register.admit(tx, knocks, clock.utc_now())
+        return [
+            self._welcome(decision) if isinstance(decision, Session) else _turn_away(knock, decision)
+            for knock, decision in decisions
+        ]
+
+    def _welcome(self, session: Session) -> Known:
+        place, greeting = session.place, session.greeting
+        is_same_spool = place.spool == greeting.spool
+        down = link_pb2.Downlink(
+            welcome=link_pb2.Welcome(
+                endpoint_id=place.id,
+                server_ms=clock.now_ms(),
+                events_acked=place.sequence if is_same_spool else 0,
+                history_acked=place.history if is_same_spool else 0,
+                vitals_every_s=self._settings.vitals_every_s,
+            ),
+            policy=self._policy_for(session),
+        )
+        return Known(session.stream, place.pk, place.id, greeting.instance, down.SerializeToString())
+
+    def _policy_for(self, session: Session) -> link_pb2.Policy | None:
+        """The policy in force, where the agent holds another one."""
+        published = self._policy
+        if published is None:
+            return None
+        version = published.policy.version
+        if session.policy_version == version and session.greeting.policy_digest == published.digest:
+            return None
+        session.policy_version = version
+        return link_pb2.Policy(version=version, json=published.body)
+
+    def _news(self, waiting: int) -> list[ToEdge]:
+        """A new policy for everybody, and the running totals, each once in a while."""
+        now_s = clock.monotonic()
+        answers: list[ToEdge] = []
+        if now_s - self._policy_read_s >= _POLICY_EVERY_S and self._refresh_policy() and self._policy is not None:
+            body = link_pb2.Downlink(
+                policy=link_pb2.Policy(version=self._policy.policy.version, json=self._policy.body)
+            ).SerializeToString()
+            answers += [Answer(session.stream, body) for session in self._register.attached()]
+        if now_s - self._told_s >= _FIGURES_EVERY_S:
+            self._told_s = now_s
+            answers.append(WriterFigures(**self._totals, commit_seconds=self._commit_s, backlog=waiting))
+        return answers
+
+    def _refresh_policy(self) -> bool:
+        """Read the policy where there is a newer one; True where there was."""
+        self._policy_read_s = clock.monotonic()
+        with self._reader.begin() as tx:
+            known = self._policy.policy.version if self._policy else 0
+            if newest_version(tx) == known:
+                return False
+            self._policy = newest(tx)
+        self._committer.policy = self._policy.policy if self._policy else None
+        return True
+
+    def _count(self, reading: Reading) -> None:
+        totals = self._totals
+        totals["messages"] += reading.messages
+        totals["events"] += reading.events
+        totals["repeats"] += reading.repeats
+        totals["batches"] += 1
+
+
+def _refuse(reading: Reading, piece: Piece) -> None:
+    reading.refuse(piece.stream, piece.sequence, "The server cannot store this.")
+
+
+def _turn_away(knock: Knock, why: TurnedAway) -> Refused:
+    observed.log().warning("turned a machine away", code=why.code, reason=why.text, address=knock.address)
+    return Refused(knock.stream, _refusal(why))
+
+
+def _refusal(why: TurnedAway) -> bytes:
+    return link_pb2.Downlink(refusal=link_pb2.Refusal(code=why.code, text=why.text)).SerializeToString()
+
+
+def _edge_lives() -> bool:
+    parent = multiprocessing.parent_process()
+    return parent is None or parent.is_alive()

@@ -1,0 +1,355 @@
+"""The writer: who is let in, what is taken, and that nothing is lost or counted twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+
+import pytest
+import sqlalchemy as sa
+from fettle_protocol import packing, policy
+from fettle_protocol.v1 import link_pb2
+from fettle_server import clock
+from fettle_server.estate import history
+from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, Inventory, Vitals, Watch
+from fettle_server.ingest.messages import Arrived, Attached, Clashed, Detached, Known, Refused
+from fettle_server.proactive.actions import publish, settle_clashes
+from fettle_server.proactive.policies import shipped
+from fettle_server.proactive.tables import Fault
+from fettle_server.reactive.tables import Incident
+
+
+def downlink(answer):
+    return link_pb2.Downlink.FromString(answer.welcome if isinstance(answer, Known) else answer.downlink)
+
+
+def count(store, model):
+    return store.value(sa.select(sa.func.count()).select_from(model))
+
+
+def row(store, pk, *columns):
+    return store.rows(sa.select(*columns).where(Endpoint.pk == pk))[0]
+
+
+# ---- who is let in ----
+
+
+def test_a_known_certificate_is_welcomed_with_the_policy(store, line):
+    pk = store.endpoint()
+    _, answer = line.knock(pk)
+    down = downlink(answer)
+    assert (answer.endpoint_pk, answer.instance) == (pk, "i1")
+    assert down.welcome.events_acked == 0
+    assert policy.decode(down.policy.json) == shipped(1)
+
+
+def test_an_agent_that_holds_the_policy_is_not_sent_it_again(store, line):
+    pk = store.endpoint()
+    body = policy.encode(shipped(1))
+    _, answer = line.knock(pk, policy_version=1, policy_digest=policy.digest(body))
+    assert not downlink(answer).HasField("policy")
+
+
+def test_an_agent_with_another_policy_of_the_same_number_gets_ours(store, line):
+    _, answer = line.knock(store.endpoint(), policy_version=1, policy_digest=7)
+    assert downlink(answer).policy.version == 1
+
+
+def test_a_foreign_certificate_is_refused(line):
+    _, answer = line.knock(1, certificate="f" * 64)
+    assert isinstance(answer, Refused)
+    assert downlink(answer).refusal.code == "unknown"
+
+
+def test_a_revoked_endpoint_is_refused(store, line, now):
+    _, answer = line.knock(store.endpoint(revoked_at=now))
+    assert downlink(answer).refusal.code == "revoked"
+
+
+def test_an_expired_certificate_is_refused(store, line, now):
+    pk = store.endpoint()
+    with store.begin() as tx:
+        tx.execute(sa.update(Certificate).values(not_after=now.replace(year=2020)))
+    _, answer = line.knock(pk)
+    assert "expired" in downlink(answer).refusal.text
+
+
+@pytest.mark.parametrize("hello", [{"protocol": 2}, {"spool": ""}, {"instance": "a b"}, {"machine": {"os": "linux"}}])
+def test_a_greeting_that_cannot_be_is_refused_in_words(store, line, hello):
+    _, answer = line.knock(store.endpoint(), **hello)
+    assert downlink(answer).refusal.code == "protocol"
+    assert downlink(answer).refusal.text.endswith(".")
+
+
+def test_attaching_connects_and_tells_who_it_is(store, line):
+    pk = store.endpoint()
+    line.attach(pk)
+    columns = (Endpoint.connected, Endpoint.name, Endpoint.system, Endpoint.state, Endpoint.search, Endpoint.policy_version)
+    connected, name, system, state, search, version = row(store, pk, *columns)
+    assert (connected, name, system, state, version) == (True, f"pc-{pk}", "linux", "well", 1)
+    assert f"pc-{pk}" in search
+
+
+def test_a_knock_alone_changes_nothing(store, line):
+    pk = store.endpoint(name="before")
+    line.knock(pk)
+    assert row(store, pk, Endpoint.connected, Endpoint.name) == (False, "before")
+
+
+def test_detaching_disconnects_unless_another_stream_replaced_it(store, line):
+    pk = store.endpoint()
+    first, second = line.attach(pk), line.attach(pk)
+    line.detach(first, replaced=True)
+    assert row(store, pk, Endpoint.connected)[0]
+    line.detach(second)
+    assert not row(store, pk, Endpoint.connected)[0]
+
+
+def test_a_starting_writer_knows_that_nobody_is_connected(store, line):
+    pk = store.endpoint()
+    line.attach(pk)
+    line.restart()
+    assert not row(store, pk, Endpoint.connected)[0]
+
+
+def test_messages_of_a_stream_that_the_writer_lost_end_it(store, line):
+    stream = line.attach(store.endpoint())
+    line.restart()
+    (answer,) = [a for a in line.writer.take([Arrived(stream, clock.now_ms(), b"")]) if isinstance(a, Refused)]
+    assert downlink(answer).refusal.code == "busy"
+
+
+def test_a_stream_that_left_while_it_knocked_leaves_nothing_behind(store, line):
+    pk = store.endpoint()
+    stream, _ = line.knock(pk)
+    line.detach(stream)
+    assert line.writer.take([Attached(stream)])[0] == line.writer.take([Attached(stream)])[0]
+    assert not row(store, pk, Endpoint.connected)[0]
+
+
+def test_other_hardware_behind_an_identity_is_noted(store, line):
+    pk = store.endpoint(fingerprint="a" * 64)
+    machine = {"hostname": "pc", "os": "linux", "fingerprint": "b" * 64}
+    line.attach(pk, machine=machine)
+    assert store.rows(sa.select(EndpointEvent.kind)) == [("hardware changed",)]
+
+
+# ---- nothing lost, nothing twice ----
+
+
+def test_an_event_is_acknowledged_and_stored(store, line, tell):
+    stream = line.attach(store.endpoint())
+    assert line.events(stream, tell.raised()).ack.events == 1
+    assert count(store, Fault) == 1
+
+
+def test_the_same_batch_twice_is_taken_once(store, line, tell):
+    stream = line.attach(store.endpoint())
+    uplink = link_pb2.Uplink(events=line.number(stream, tell.raised(), tell.cleared(), tell.raised()))
+    line.say(stream, uplink)
+    assert line.say(stream, uplink).ack.events == 3
+    assert count(store, Fault) == 2
+    assert count(store, Incident) == 1
+
+
+def test_a_crash_between_commit_and_acknowledgement_doubles_nothing(store, line, tell):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    uplink = link_pb2.Uplink(events=line.number(stream, power(), power()))
+    line.say(stream, uplink)
+    line.restart()
+    stream, answer = line.knock(pk)
+    assert downlink(answer).welcome.events_acked == 2
+    line.writer.take([Attached(stream)])
+    assert line.say(stream, uplink).ack.events == 2
+    assert count(store, EndpointEvent) == 2
+
+
+def test_events_before_and_after_attaching_in_one_batch_are_all_marked(store, line):
+    pk = store.endpoint()
+    first = line.attach(pk)
+    second, _ = line.knock(pk)
+    body = link_pb2.Uplink(events=line.number(first, power(), power())).SerializeToString()
+    line.writer.take([Arrived(first, clock.now_ms(), body), Detached(first, clock.now_ms(), True), Attached(second)])
+    assert row(store, pk, Endpoint.last_sequence, Endpoint.connected) == (2, True)
+
+
+def test_a_new_spool_counts_from_one_again(store, line):
+    pk = store.endpoint()
+    line.events(line.attach(pk), power(), power(), power())
+    stream, answer = line.knock(pk, spool="s2")
+    assert downlink(answer).welcome.events_acked == 0
+    line.writer.take([Attached(stream)])
+    said = power()
+    said.sequence, said.at_ms = 1, clock.now_ms()
+    assert line.say(stream, link_pb2.Uplink(events=[said])).ack.events == 1
+    assert row(store, pk, Endpoint.last_sequence, Endpoint.spool) == (1, "s2")
+    assert count(store, EndpointEvent) == 4
+
+
+def test_a_clone_that_only_knocks_does_not_touch_the_spool(store, line):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    line.events(stream, power())
+    line.knock(pk, spool="s2", instance="i2")
+    assert line.events(stream, power()).ack.events == 2
+
+
+def power():
+    return link_pb2.Event(power=link_pb2.PowerChange(kind=link_pb2.PowerChange.KIND_BOOTED))
+
+
+# ---- what cannot be taken ----
+
+
+def test_bytes_that_are_no_message_are_rejected_and_the_stream_goes_on(store, line):
+    stream = line.attach(store.endpoint())
+    assert line.say(stream, b"\xff\xff\xff").rejected[0].sequence == 0
+    assert line.events(stream, power()).ack.events == 1
+
+
+def test_a_bad_event_is_rejected_and_its_neighbours_are_taken(store, line):
+    stream = line.attach(store.endpoint())
+    bad = link_pb2.Event(raised=link_pb2.FaultRaised(rule="disk-full", severity="terrible"))
+    down = line.events(stream, power(), bad, power())
+    assert down.ack.events == 3
+    assert [(r.sequence, "severity" in r.reason) for r in down.rejected] == [(2, True)]
+    assert count(store, EndpointEvent) == 2
+
+
+def test_an_event_that_the_store_cannot_hold_costs_only_itself(store, line, tell, monkeypatch):
+    """Bounds let nothing such through, so the store is made to choke on one rule."""
+    from fettle_server.proactive import detection
+
+    whole = detection.standing
+
+    def choking(known, rule, instance, endpoint):
+        if rule == "poison":
+            raise OverflowError
+        return whole(known, rule, instance, endpoint)
+
+    monkeypatch.setattr(detection, "standing", choking)
+    streams = [line.attach(store.endpoint()) for _ in range(5)]
+    said = [(s, link_pb2.Uplink(events=line.number(s, power(), tell.raised()))) for s in streams]
+    said[2] = (streams[2], link_pb2.Uplink(events=line.number(streams[2], tell.raised("poison"), tell.raised("dns-lost", ""))))
+    heard = line.say_all(said)
+    assert [[r.sequence for r in heard[s].rejected] for s in streams] == [[], [], [3], [], []]
+    assert heard[streams[2]].ack.events == 4
+    assert count(store, Fault) == 5
+    assert row(store, line.pks[streams[2]], Endpoint.last_sequence)[0] == 4
+
+
+def test_nothing_is_acknowledged_until_a_locked_store_is_free(store, line, monkeypatch):
+    stream = line.attach(store.endpoint())
+    commit, tries = line.writer._committer._commit, []
+
+    def locked_twice(pieces):
+        tries.append(len(pieces))
+        if len(tries) < 3:
+            raise sa.exc.OperationalError("INSERT", {}, Exception("database is locked"))
+        commit(pieces)
+
+    monkeypatch.setattr(line.writer._committer, "_commit", locked_twice)
+    assert line.events(stream, power()).ack.events == 1
+    assert tries == [1, 1, 1]
+    assert count(store, EndpointEvent) == 1
+
+
+def test_readings_out_of_range_are_dropped_and_the_rest_is_kept(store, line):
+    stream = line.attach(store.endpoint())
+    readings = [
+        link_pb2.Reading(key=1, value=40),
+        link_pb2.Reading(key=1, value=400),
+        link_pb2.Reading(key=9999, value=1),
+        link_pb2.Reading(key=2, value=float("nan")),
+    ]
+    down = line.say(stream, link_pb2.Uplink(vitals=link_pb2.Vitals(at_ms=clock.now_ms(), readings=readings)))
+    assert "cpu.busy_percent cannot be 400" in down.rejected[0].reason
+    body = link_pb2.Vitals.FromString(store.value(sa.select(Vitals.body)))
+    assert [reading.value for reading in body.readings] == [40]
+
+
+# ---- vitals, live, history, inventory ----
+
+
+def test_the_newest_vitals_win(store, line):
+    stream = line.attach(store.endpoint())
+    for value in (10, 20):
+        vitals = link_pb2.Vitals(at_ms=clock.now_ms(), readings=[link_pb2.Reading(key=1, value=value)])
+        line.say(stream, link_pb2.Uplink(vitals=vitals))
+    (body,) = [link_pb2.Vitals.FromString(body) for (body,) in store.rows(sa.select(Vitals.body))]
+    assert body.readings[0].value == 20
+
+
+def test_a_live_second_is_kept_only_while_somebody_looks(store, line, now):
+    pk, unseen = store.endpoint(), store.endpoint()
+    with store.begin() as tx:
+        tx.execute(sa.insert(Watch).values(endpoint_pk=pk, until=now))
+    live = link_pb2.Live(at_ms=clock.now_ms(), readings=[link_pb2.Reading(key=1, value=10)])
+    for endpoint in (pk, unseen):
+        line.say(line.attach(endpoint), link_pb2.Uplink(live=live))
+    assert [(watched, live is not None) for watched, live in store.rows(sa.select(Watch.endpoint_pk, Watch.live))] == [
+        (pk, True)
+    ]
+
+
+def test_an_hour_in_progress_replaces_itself_and_a_final_one_is_acknowledged(store, line):
+    pk = store.endpoint()
+    stream, hour = line.attach(pk), clock.now_ms() // 3_600_000
+    for value in (10.0, 20.0):
+        pack = packing.pack({(1, ""): [value] + [None] * 59})
+        line.say(stream, link_pb2.Uplink(history=[link_pb2.History(hour=hour, pack=pack)]))
+    down = line.say(stream, link_pb2.Uplink(history=[link_pb2.History(hour=hour, pack=pack, final=True, sequence=1)]))
+    assert down.ack.history == 1
+    with store.begin() as tx:
+        (kept,) = history.read(tx, pk, hour - 3, hour)
+    assert packing.unpack(kept.pack)[0].mean == 20
+    assert row(store, pk, Endpoint.last_history)[0] == 1
+
+
+def test_history_that_is_no_pack_is_rejected(store, line):
+    stream = line.attach(store.endpoint())
+    hour = clock.now_ms() // 3_600_000
+    down = line.say(stream, link_pb2.Uplink(history=[link_pb2.History(hour=hour, pack=b"\x01junk", sequence=1)]))
+    assert down.ack.history == 1
+    assert "cannot be read" in down.rejected[0].reason
+
+
+def test_an_inventory_fills_the_endpoints_row_and_is_skipped_when_known(store, line):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    plain = json.dumps({"maker": "Dell Inc.", "model": "OptiPlex 7090", "serial": "ABC1234"}).encode()
+    said = link_pb2.Inventory(section="hardware", digest=hashlib.sha256(plain).hexdigest(), json=zlib.compress(plain))
+    for _ in range(2):
+        line.events(stream, link_pb2.Event(inventory=said))
+    model, serial, search = row(store, pk, Endpoint.model, Endpoint.serial, Endpoint.search)
+    assert (model, serial) == ("Dell Inc. OptiPlex 7090", "ABC1234")
+    assert "abc1234" in search
+    assert count(store, Inventory) == 1
+    assert store.rows(sa.select(EndpointEvent.kind)) == [("inventory changed",)]
+
+
+def test_a_new_policy_is_pushed_to_everybody_connected(store, line, now):
+    stream = line.attach(store.endpoint())
+    with store.begin() as tx:
+        publish(tx, shipped(), "user:ada", now)
+    line.writer._policy_read_s = -10.0
+    pushed = [answer for answer in line.writer.idle() if getattr(answer, "stream", 0) == stream]
+    assert downlink(pushed[0]).policy.version == 2
+
+
+# ---- clashes ----
+
+
+def test_a_clash_is_an_incident_that_settles_after_a_quiet_hour(store, line, now):
+    pk = store.endpoint(name="pc-lab-1")
+    line.attach(pk, machine={"hostname": "pc-lab-1", "os": "linux"})
+    line.writer.take([Clashed(pk, "192.0.2.9", clock.now_ms())] * 2)
+    assert store.rows(sa.select(Incident.title, Incident.state)) == [("Two machines use the identity of pc-lab-1", "new")]
+    with store.begin() as tx:
+        assert settle_clashes(tx, clock.utc_now()) == 0
+    with store.begin() as tx:
+        later = clock.utc_now().replace(year=2030)
+        assert settle_clashes(tx, later) == 1
+    assert store.value(sa.select(Incident.state)) == "resolved"
