@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-
 from fettle_agent.collectors import Collected, Reading, Setup, tools
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"

@@ -1,7 +1,6 @@
 """Counters that become rates, and answers that are kept until their source changes."""
 
 import pytest
-
 from fettle_agent.collectors.changes import Rates, Renewed, file_times
 
 

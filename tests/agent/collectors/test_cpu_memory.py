@@ -3,7 +3,6 @@
 from collections import namedtuple
 
 import psutil
-
 from fettle_agent.collectors import cpu, memory
 from fettle_agent.collectors.changes import Rates
 

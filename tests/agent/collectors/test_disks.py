@@ -6,7 +6,6 @@ from collections import namedtuple
 
 import psutil
 import pytest
-
 from fettle_agent.collectors import disks
 from fettle_agent.collectors.changes import Rates
 

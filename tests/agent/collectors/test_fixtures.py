@@ -16,7 +16,9 @@ def test_sample_tells_its_origin(path):
     assert len(first) > 40
 
 
-@pytest.mark.parametrize("path", [path for path in SAMPLES if "windows" in path.name or "macos" in path.name], ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", [path for path in SAMPLES if "windows" in path.name or "macos" in path.name], ids=lambda path: path.name
+)
 def test_sample_of_a_system_that_never_ran_is_not_called_captured(path):
     assert path.with_name(path.name + ".origin").read_text(encoding="utf-8").startswith("Written from ")
 

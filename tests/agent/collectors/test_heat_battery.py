@@ -3,7 +3,6 @@
 from collections import namedtuple
 
 import psutil
-
 from fettle_agent.collectors import battery, battery_macos, battery_windows, temperatures
 from fettle_agent.collectors.documents import parse
 
@@ -12,7 +11,10 @@ Fan = namedtuple("Fan", "label current")
 
 
 def test_sensors_of_one_name_are_numbered(values):
-    chips = {"acpitz": [Sensor("", 40.0, None, None), Sensor("", 45.0, None, None)], "coretemp": [Sensor("Package id 0", 60.0, 80.0, 100.0)]}
+    chips = {
+        "acpitz": [Sensor("", 40.0, None, None), Sensor("", 45.0, None, None)],
+        "coretemp": [Sensor("Package id 0", 60.0, 80.0, 100.0)],
+    }
 
     assert values(temperatures.heat(chips)) == {
         ("temperature.celsius", "acpitz"): 40.0,

@@ -2,12 +2,11 @@
 
 import math
 
-from hypothesis import given
-from hypothesis import strategies as st
-
 from fettle_agent.collectors import Collected, Reading
 from fettle_agent.collectors.legal import MAX_INSTANCES, lawful, legal
 from fettle_protocol import catalogue
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_impossible_value_is_dropped_and_its_neighbours_stay():

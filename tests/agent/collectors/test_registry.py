@@ -4,7 +4,6 @@ import subprocess
 import sys
 
 import pytest
-
 from fettle_agent.collectors import CollectError, Lane, registry
 from fettle_protocol import catalogue
 
@@ -31,7 +30,11 @@ def test_collectors_of_this_machine_give_only_what_the_catalogue_admits(setup):
 
 def test_readings_that_every_machine_has_are_there(setup):
     collectors = {collector.name: collector for collector in registry.collectors(setup)}
-    keys = {reading.key for name in ("cpu", "memory", "disk_space", "processes", "clock", "own") for reading in collectors[name].collect().readings}
+    keys = {
+        reading.key
+        for name in ("cpu", "memory", "disk_space", "processes", "clock", "own")
+        for reading in collectors[name].collect().readings
+    }
 
     assert {"memory.used_percent", "disk.free_percent", "process.count", "boot.uptime_days", "agent.memory_bytes"} <= keys
 

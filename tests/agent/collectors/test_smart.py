@@ -1,11 +1,12 @@
 """SMART, from smartctl's JSON."""
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import json
 
+import pytest
 from fettle_agent.collectors import CollectError, smart
 from fettle_agent.collectors.legal import legal
+from hypothesis import given
+from hypothesis import strategies as st
 
 
 def test_failing_disk_tells_verdict_sectors_wear_and_heat(sample, values):
@@ -61,18 +62,16 @@ def test_output_that_is_not_json_is_told(setup, install):
         smart.collector(setup)()
 
 
+KEYS = ["smart_status", "passed", "table", "id", "raw", "value", "temperature", "current", "ata_smart_attributes", "devices", "name"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["smart_status", "passed", "table", "id", "raw", "value", "temperature",
-                                                                    "current", "ata_smart_attributes", "devices", "name"]), inner),
+    lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(KEYS), inner),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(JSON)
 def test_any_json_gives_lawful_readings_or_a_clear_error(document):
-    import json
-
     text = json.dumps(document)
     try:
         readings = smart.parse_disk(text, "sda")

@@ -3,7 +3,6 @@
 import time
 
 import pytest
-
 from fettle_agent.collectors import CollectError, tools
 
 
@@ -14,14 +13,14 @@ def test_output_is_what_the_tool_printed(install):
 
 
 def test_missing_tool_is_named(install):
-    with pytest.raises(CollectError, match="^nosuchtool is not installed$"):
+    with pytest.raises(CollectError, match=r"^nosuchtool is not installed$"):
         tools.run("nosuchtool")
 
 
 def test_failed_tool_tells_its_status(install):
     install("fail", "exit 7")
 
-    with pytest.raises(CollectError, match="^fail failed with status 7$"):
+    with pytest.raises(CollectError, match=r"^fail failed with status 7$"):
         tools.run("fail")
     assert tools.run("fail", accept=(7,)) == ""
     assert tools.run("fail", accept=None) == ""
@@ -41,14 +40,14 @@ def test_endless_output_is_cut(install, monkeypatch):
     monkeypatch.setattr(tools, "MAX_OUTPUT_BYTES", 10_000)
     install("chatter", "while :; do echo y; done")
 
-    with pytest.raises(CollectError, match="^chatter printed more than 10000 bytes$"):
+    with pytest.raises(CollectError, match=r"^chatter printed more than 10000 bytes$"):
         tools.run("chatter", timeout_s=20)
 
 
 def test_tool_that_cannot_be_started_is_told(install):
     install("broken", "").write_text("#!/no/such/interpreter\n")
 
-    with pytest.raises(CollectError, match="^broken could not be started: "):
+    with pytest.raises(CollectError, match=r"^broken could not be started: "):
         tools.run("broken")
 
 
