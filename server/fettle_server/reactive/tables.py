@@ -27,9 +27,8 @@ class Incident(Model):
         sa.Index("ix_incidents_school_id_state_priority_number", "school_id", "state", "priority", "number"),
         sa.Index("ix_incidents_endpoint_pk_number", "endpoint_pk", "number"),
         sa.Index("ix_incidents_opened_at", "opened_at"),
-        sa.Index("ix_incidents_resolved_at_number", "resolved_at", "number"),
+        sa.Index("ix_incidents_resolved_at_priority_number", "resolved_at", "priority", "number"),
         sa.Index("ix_incidents_rule_number", "rule", "number"),
-        sa.Index("ix_incidents_open_priority_number", "priority", "number", sqlite_where=IS_OPEN, postgresql_where=IS_OPEN),
     )
 
     number: Mapped[int] = mapped_column(Serial, primary_key=True)

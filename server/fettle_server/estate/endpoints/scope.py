@@ -7,7 +7,7 @@ import sqlalchemy as sa
 from fettle_server.estate.people.rules import Person
 from fettle_server.estate.tables import Endpoint
 
-_FEW = 20
+FEW_SCHOOLS = 20
 
 
 def scoped(person: Person) -> list[sa.ColumnElement[bool]]:
@@ -20,7 +20,7 @@ def scoped_widely(person: Person) -> list[sa.ColumnElement[bool]]:
 
     (Adding nothing to the column keeps SQLite's planner, which has no statistics, from choosing the latter.)
     """
-    if person.schools is None or len(person.schools) <= _FEW:
+    if person.schools is None or len(person.schools) <= FEW_SCHOOLS:
         return scoped(person)
     return [(Endpoint.school_id + 0).in_(person.schools)]
 

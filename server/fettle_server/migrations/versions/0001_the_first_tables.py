@@ -230,14 +230,7 @@ def _incidents() -> None:
     op.create_index("ix_incidents_cause_resolved_at", "incidents", ["cause", "resolved_at"])
     op.create_index("ix_incidents_endpoint_pk_number", "incidents", ["endpoint_pk", "number"])
     op.create_index("ix_incidents_opened_at", "incidents", ["opened_at"])
-    op.create_index(
-        "ix_incidents_open_priority_number",
-        "incidents",
-        ["priority", "number"],
-        sqlite_where=INCIDENT_OPEN,
-        postgresql_where=INCIDENT_OPEN,
-    )
-    op.create_index("ix_incidents_resolved_at_number", "incidents", ["resolved_at", "number"])
+    op.create_index("ix_incidents_resolved_at_priority_number", "incidents", ["resolved_at", "priority", "number"])
     op.create_index("ix_incidents_rule_number", "incidents", ["rule", "number"])
     op.create_index("ix_incidents_school_id_state_priority_number", "incidents", ["school_id", "state", "priority", "number"])
     op.create_index("ix_incidents_state_priority_number", "incidents", ["state", "priority", "number"])
