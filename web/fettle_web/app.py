@@ -6,15 +6,16 @@ Owns the order in which the parts are put together. Each part installs itself an
 from __future__ import annotations
 
 from apiflask import APIFlask
-
 from fettle_server.config import Settings
-from fettle_web import api, auth, headers, live, observed, pages, security, store, words
+
+from fettle_web import api, assets, auth, headers, live, observed, pages, security, store, words
 
 
 def create_app(settings: Settings) -> APIFlask:
     """The app for one store: `auth` first, so that nothing is answered to somebody who is not signed in."""
-    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None, json_errors=False)
+    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None, json_errors=False, **assets.place())
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.config["SEND_FILE_MAX_AGE_DEFAULT"] = assets.YEAR_S
     store.install(app, settings)
     observed.install(app, settings)
     headers.install(app)

@@ -8,10 +8,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 
+from fettle_server import clock
 from flask import Flask
 from markupsafe import Markup
-
-from fettle_server import clock
 
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 _SIZES = ("bytes", "kB", "MB", "GB", "TB", "PB")
@@ -21,7 +20,7 @@ _YES = 0.5
 
 def install(app: Flask) -> None:
     """Give the templates these filters."""
-    for word in (ago, exact, moment, span, number, reading, level, plural, capital, day):
+    for word in (ago, exact, moment, clocktime, span, number, reading, plural, capital, day):
         app.jinja_env.filters[word.__name__] = word
 
 
@@ -56,6 +55,11 @@ def moment(time: dt.datetime | None) -> Markup:
     return Markup('<time datetime="{}" title="{}">{}</time>').format(time.isoformat(), exact(time), ago(time))
 
 
+def clocktime(time: dt.datetime) -> Markup:
+    """A <time> element that shows the exact time instead of the distance: for tables of readings."""
+    return Markup('<time datetime="{}" data-exact>{}</time>').format(time.isoformat(), exact(time))
+
+
 def day(date: dt.date) -> str:
     """A day as people say it: "Mon 23 Nov"."""
     return f"{date:%a} {date.day} {date:%b}"
@@ -81,11 +85,6 @@ def reading(value: float, unit: str) -> str:
     if unit in ("count", ""):
         return number(value)
     return f"{number(value)} {unit}" if unit != "/h" else f"{number(value)} an hour"
-
-
-def level(value: float | None, unit: str) -> str:
-    """A rule's level, or a dash where the rule is gone."""
-    return "–" if value is None else reading(value, unit)
 
 
 def plural(count: int, noun: str, nouns: str | None = None) -> str:

@@ -1,0 +1,36 @@
+"""The console's pages, one small file each: parse the request, call a query or an action, render."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from fettle_web.pages import (
+    account,
+    audit,
+    enrolment,
+    errors,
+    incident,
+    incidents,
+    overview,
+    parts,
+    pc,
+    pcs,
+    people,
+    priorities,
+    schools,
+    search,
+    sign_in,
+    stories,
+)
+
+__all__ = ["install"]
+_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search)
+
+
+def install(app: Flask) -> None:
+    """Serve every page of the console."""
+    stories.install(app)
+    errors.install(app)
+    app.jinja_env.globals["ui"] = app.jinja_env.get_template("ui.html").module
+    for blueprint in (parts.pages, account.blueprint, audit.blueprint, enrolment.blueprint, people.blueprint, sign_in.blueprint):
+        app.register_blueprint(blueprint)

@@ -1,0 +1,111 @@
+"""Small drawings as SVG geometry: sparklines, the evidence around a crossing, the trend's columns. Pure.
+
+Owns shapes and scales only; templates give them classes, so that colours follow the system's choice of light or dark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+_MARGIN = 0.12
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A horizontal line: a rule's raise or clear level. `kind` is "ill", "watch" or "clear"; `y` in the drawing's own units."""
+
+    kind: str
+    value: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A line in a box of `width` x `height`; `low` and `high` are the values at its bottom and top."""
+
+    width: int
+    height: int
+    low: float
+    high: float
+    line: str
+    area: str
+    levels: tuple[Level, ...]
+    end: Point | None
+    crossing: Point | None = None
+
+
+def bounds(values: Sequence[float], levels: Sequence[float], unit: str) -> tuple[float, float]:
+    """The values at bottom and top: all that is drawn with some air; per cents and yes/no keep their natural ends."""
+    if unit == "yes/no":
+        return -0.15, 1.15
+    low, high = min((*values, *levels)), max((*values, *levels))
+    if unit == "%" and high - low > 40:
+        return 0.0, 100.0
+    air = (high - low) * _MARGIN or max(abs(high) * _MARGIN, 1.0)
+    floor = 0.0 if low >= 0 else low - air
+    return (max(low - air, floor), high + air)
+
+
+def draw(
+    points: Sequence[Point],
+    levels: Sequence[tuple[str, float]],
+    unit: str,
+    *,
+    size: tuple[int, int] = (120, 40),
+    crossing: float | None = None,
+) -> Drawing | None:
+    """The points (x ascending, any unit) as a line; None where there is none. `crossing` is the x to mark on the line."""
+    if not points:
+        return None
+    width, height = size
+    low, high = bounds([y for _, y in points], [value for _, value in levels], unit)
+    first, last = points[0][0], points[-1][0]
+
+    def place(point: Point) -> Point:
+        x = (point[0] - first) / (last - first) * width if last > first else float(width)
+        return round(x, 2), round(height - (point[1] - low) / (high - low) * height, 2)
+
+    placed = [place(point) for point in points]
+    if len(placed) == 1:
+        placed = [(0.0, placed[0][1]), *placed]
+    line = "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
+    return Drawing(
+        width,
+        height,
+        low,
+        high,
+        line,
+        f"{line}L{placed[-1][0]:g} {height}L{placed[0][0]:g} {height}Z",
+        tuple(Level(kind, value, place((last, value))[1]) for kind, value in levels),
+        placed[-1],
+        _at(points, placed, crossing) if crossing is not None else None,
+    )
+
+
+def _at(points: Sequence[Point], placed: Sequence[Point], x: float) -> Point:
+    """The drawn point that lies nearest to x."""
+    index = min(range(len(points)), key=lambda i: abs(points[i][0] - x))
+    return placed[min(index, len(placed) - 1)]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One day's two columns in a chart 100 high."""
+
+    x: float
+    width: float
+    opened: float
+    resolved: float
+
+
+def columns(days: Sequence[tuple[int, int]], width: int = 280, height: int = 72) -> list[Column]:
+    """Pairs of columns (opened, resolved), scaled to the highest; a day without any keeps its place."""
+    top = max([4, *(max(pair) for pair in days)])
+    step = width / max(len(days), 1)
+    return [
+        Column(round(i * step, 2), round(step * 0.36, 2), round(opened / top * height, 2), round(resolved / top * height, 2))
+        for i, (opened, resolved) in enumerate(days)
+    ]

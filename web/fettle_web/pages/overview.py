@@ -1,0 +1,68 @@
+"""The first page: what is broken for teaching now, what will break this week, what is changing today."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from fettle_server.clock import utc_now
+from fettle_server.db import Connection
+from fettle_server.estate.endpoints import queries as endpoints
+from fettle_server.estate.people.rules import Person
+from fettle_server.journal import queries as journal
+from fettle_server.journal.queries import AuditFilter
+from fettle_server.proactive import queries as proactive
+from fettle_server.reactive import queries as incidents
+from fettle_server.reactive.views import IncidentFilter, IncidentRow
+from fettle_web import auth, store
+from fettle_web.pages.changes import Change, changes
+from fettle_web.pages.drawing import columns
+from fettle_web.pages.parts import once, pages, respond
+
+SHOWN = 8
+_LOOKED_AT = 200
+_NEWS_LOOKED_AT = 500
+TREND_DAYS = 14
+
+
+@pages.get("/")
+def overview() -> str:
+    """The overview."""
+    person = auth.person()
+    with store.reading() as tx:
+        cases = once(lambda: _cases(tx, person))
+        return respond(
+            "pages/overview.html",
+            tx,
+            nav="overview",
+            shown=SHOWN,
+            cases=cases,
+            counts=once(lambda: endpoints.counts(tx, person)),
+            schools=once(lambda: endpoints.schools(tx, person)),
+            trend=once(lambda: incidents.trend(tx, person, TREND_DAYS, utc_now())),
+            news=once(lambda: _today(tx, person, utc_now())),
+            bars=lambda days: columns([(day.opened, day.resolved) for day in days]),
+            size=_size,
+        )
+
+
+def _cases(tx: Connection, person: Person) -> tuple[list[IncidentRow], list[IncidentRow]]:
+    """Open incidents that hinder teaching now, and those that only will."""
+    rule_of = proactive.current_policy(tx).rule
+    now: list[IncidentRow] = []
+    soon: list[IncidentRow] = []
+    for row in incidents.incidents(tx, person, IncidentFilter(state="open"), limit=_LOOKED_AT).rows:
+        rule = rule_of(row.rule)
+        (soon if rule is not None and rule.severity == "watch" else now).append(row)
+    return now, soon
+
+
+def _today(tx: Connection, person: Person, now: dt.datetime) -> list[Change]:
+    """What changed in the last day, newest first."""
+    rows = journal.audit(tx, person, AuditFilter(), limit=_NEWS_LOOKED_AT).rows
+    return changes([row for row in rows if now - row.at < dt.timedelta(days=1)])[:SHOWN]
+
+
+def _size(pcs: int, most: int) -> int:
+    """A school's tile: 1 small, 2 middle, 3 wide, against the largest school."""
+    share = pcs / most if most else 0
+    return 3 if share > 0.6 else 2 if share > 0.25 else 1

@@ -1,0 +1,100 @@
+"""One PC: its state in a sentence, live vitals, history on one time axis, faults, incidents, inventory."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from fettle_server.clock import utc_now
+from fettle_server.db import Connection, to_ms
+from fettle_server.estate.endpoints import queries as endpoints
+from fettle_server.estate.endpoints.views import EndpointDetail
+from fettle_server.estate.people.rules import Person
+from fettle_server.proactive import queries as proactive
+from fettle_server.reactive import queries as incidents
+from fettle_server.reactive.views import IncidentFilter
+from fettle_web import auth, store
+from fettle_web.pages import charts, vitals
+from fettle_web.pages.happenings import happenings
+from fettle_web.pages.inventory import sections
+from fettle_web.pages.parts import address, once, pages, respond
+from flask import Response, abort, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+
+FAULTS = 50
+INCIDENTS = 10
+EVENTS = 200
+_HOUR = dt.timedelta(hours=1)
+
+
+@pages.get("/pcs/<endpoint_id>")
+def pc(endpoint_id: str) -> ResponseReturnValue:
+    """The PC's page."""
+    person, now = auth.person(), utc_now()
+    with store.reading() as tx:
+        detail = _found(tx, person, endpoint_id)
+        window = charts.window(request.args.get("range", ""), now)
+        policy = proactive.current_policy(tx)
+        history = once(lambda: _charts(tx, person, endpoint_id, window))
+        return respond(
+            "pages/pc.html",
+            tx,
+            nav="pc",
+            pc=detail,
+            window=window,
+            ranges=charts.RANGES,
+            address=address,
+            policy=policy,
+            rules=once(lambda: [rule for rule in policy.rules if detail.system in rule.systems]),
+            sentence=once(lambda: proactive.sentence(tx, person, endpoint_id, now)),
+            vitals=once(lambda: endpoints.vitals(tx, person, endpoint_id)),
+            strip=once(lambda: _strip(tx, person, detail, now)),
+            open_faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=True, limit=FAULTS)),
+            faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=False, limit=FAULTS)),
+            cases=once(lambda: incidents.incidents(tx, person, IncidentFilter("all", endpoint_id=endpoint_id), limit=INCIDENTS)),
+            summary=once(lambda: charts.summary(history())),
+            happenings=once(lambda: happenings(tx, person, endpoint_id, window.start, now)),
+            inventory=once(lambda: sections(endpoints.inventory(tx, person, endpoint_id))),
+        )
+
+
+@pages.get("/pcs/<endpoint_id>/history.json")
+def history(endpoint_id: str) -> Response:
+    """What the charts draw: binned lines, and the lanes of faults, incidents and events on the same axis."""
+    person, now = auth.person(), utc_now()
+    with store.reading() as tx:
+        _found(tx, person, endpoint_id)
+        window = charts.window(request.args.get("range", ""), now)
+        lanes = [
+            {"lane": one.lane, "state": one.state, "from": to_ms(one.start), "to": one.end and to_ms(one.end), "text": one.text,
+             "href": one.incident and url_for("pages.incident", number=one.incident)}
+            for one in happenings(tx, person, endpoint_id, window.start, now)
+        ]  # fmt: skip
+        drawn = _charts(tx, person, endpoint_id, window)
+    step = round(window.step.total_seconds() * 1000)
+    return jsonify(start=to_ms(window.start), end=to_ms(window.end), step=step, charts=drawn, lanes=lanes)
+
+
+def _found(tx: Connection, person: Person, endpoint_id: str) -> EndpointDetail:
+    detail = endpoints.endpoint(tx, person, endpoint_id)
+    if detail is None:
+        abort(404)
+    return detail
+
+
+def _charts(tx: Connection, person: Person, endpoint_id: str, window: charts.Window) -> list[dict[str, Any]]:
+    series = endpoints.chart(tx, person, endpoint_id, charts.KEYS, window.start, window.end)
+    return charts.gather(series, window, proactive.current_policy(tx))
+
+
+def _strip(tx: Connection, person: Person, detail: EndpointDetail, now: dt.datetime) -> list[vitals.Vital]:
+    newest = endpoints.vitals(tx, person, detail.id)
+    if newest is None:
+        return []
+    policy = proactive.current_policy(tx)
+    open_faults = proactive.faults_of(tx, person, detail.id, open_only=True, limit=FAULTS)
+    faults = [(fault.rule, fault.instance, fault.severity) for fault in open_faults]
+    picked = vitals.chosen(newest.readings, policy, faults)
+    hour = endpoints.chart(tx, person, detail.id, tuple({one.key for one in picked}), now - _HOUR, now)
+    rules = [rule for rule in policy.rules if detail.system in rule.systems]
+    return vitals.strip(picked, hour, rules, faults)

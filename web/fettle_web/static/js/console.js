@@ -1,0 +1,17 @@
+// Starts what every page has. Without scripts every page still works: this only makes it quicker and live.
+import { keepTimes } from "./time.js";
+import { follow } from "./live.js";
+import { inPlace } from "./forms.js";
+import { keys } from "./keys.js";
+import { palette } from "./palette.js";
+
+document.documentElement.classList.add("js");
+keepTimes();
+inPlace();
+palette();
+keys();
+follow();
+if (document.body.dataset.pc) {
+  import("./vitals.js").then((module) => module.start());
+  import("./history.js").then((module) => module.start());
+}
