@@ -15,6 +15,8 @@ from sqlalchemy.orm import DeclarativeBase
 
 Connection = sa.Connection
 Engine = sa.Engine
+StoreFailure = sa.exc.SQLAlchemyError
+"""Whatever goes wrong with a store: for those who may not know SQLAlchemy but must live on."""
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MILLISECOND = dt.timedelta(milliseconds=1)
 

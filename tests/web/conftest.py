@@ -67,9 +67,7 @@ class Console:
         client = Client(self.app.test_client(**extra))
         if name is not None:
             with self.engine.begin() as tx:
-                secret = people.start_session(
-                    tx, self.people[name], "127.0.0.1", "a test", self.settings, clock.utc_now()
-                )
+                secret = people.start_session(tx, self.people[name], "127.0.0.1", "a test", self.settings, clock.utc_now())
             client.flask.set_cookie("fettle", secret)
         return client
 

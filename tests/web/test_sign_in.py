@@ -55,9 +55,7 @@ def test_over_https_the_cookie_is_bound_to_the_host(open_console):
     headers = {"Referer": "https://fettle.example/sign-in"}
     page = client.get("/sign-in", base_url="https://fettle.example")
     client.form_token = page.get_data(as_text=True).split('name="csrf_token" value="')[1].split('"')[0]
-    answer = client.post(
-        "/sign-in", {"name": "ada", "password": PASSWORD}, base_url="https://fettle.example", headers=headers
-    )
+    answer = client.post("/sign-in", {"name": "ada", "password": PASSWORD}, base_url="https://fettle.example", headers=headers)
     named = [cookie for cookie in answer.headers.getlist("Set-Cookie") if cookie.startswith("__Host-fettle=")]
     assert len(named) == 1
     assert "Secure" in named[0]
@@ -195,7 +193,16 @@ def test_too_many_wrong_passwords_for_one_name_wait_whatever_the_address(open_co
 
 @pytest.mark.parametrize(
     "target",
-    ["//evil.example", "https://evil.example", "/\\evil.example", "\\\\evil.example", "javascript:alert(1)", "/\t/evil.example", "", "/sign-in"],
+    [
+        "//evil.example",
+        "https://evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "javascript:alert(1)",
+        "/\t/evil.example",
+        "",
+        "/sign-in",
+    ],
 )
 def test_after_signing_in_nobody_is_sent_elsewhere(ada, target):
     assert _sign_in(ada.client(), next=target).location == "/"

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from fettle_server import migrations
 from fettle_server.config import Settings
+from fettle_server.db import StoreFailure
 from fettle_server.observed import log
-from flask import Flask, Response, abort, g, jsonify, request
+from flask import Blueprint, Flask, Response, abort, g, jsonify, request
 from flask.typing import ResponseReturnValue
 
 from fettle_web import auth, metrics, store
@@ -30,15 +31,18 @@ def install(app: Flask, settings: Settings) -> None:
     app.extensions["fettle-figures"] = figures
     app.before_request(_start_watch)
     app.after_request(lambda response: _count(figures, response))
-    for path, view in (("/healthz", healthz), ("/readyz", readyz)):
-        app.add_url_rule(path, view.__name__, auth.public(view))
+    blueprint = Blueprint("observed", __name__)
+    blueprint.get("/healthz")(auth.public(healthz))
+    blueprint.get("/readyz")(auth.public(readyz))
 
-    @app.get("/metrics")
+    @blueprint.get("/metrics")
     @auth.public
     def prometheus() -> Response:
         """All figures in Prometheus's format, for this machine or for who brings the token."""
         _admit_to_metrics(settings.metrics_token)
         return Response(figures.text(), content_type=metrics.CONTENT_TYPE)
+
+    app.register_blueprint(blueprint)
 
 
 def healthz() -> ResponseReturnValue:
@@ -71,7 +75,7 @@ def _store() -> str:
     """The store's own state. Why it cannot be reached is for the log: the address may name users and hosts."""
     try:
         step, needed = migrations.step_of(store.engine()), migrations.newest_step()
-    except Exception as error:  # whatever a driver raises means the same here
+    except StoreFailure as error:
         log().warning("store cannot be reached", error=type(error).__name__)
         return "cannot be reached; the log says why"
     return READY if step == needed else f"at step {step or 'none'}, and this program needs {needed}: run `fettle migrate`"

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from fettle_server.config import Settings
-from flask import Flask, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 from flask.sessions import SecureCookieSessionInterface
 from flask_limiter import Limiter
 from flask_wtf.csrf import CSRFProtect
@@ -21,7 +21,7 @@ from fettle_web import store
 
 KEY_FILE = "console.key"
 MAX_BODY_BYTES = 1024 * 1024
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 
 csrf = CSRFProtect()
 
@@ -46,10 +46,11 @@ def install(app: Flask, settings: Settings) -> None:
         WTF_CSRF_TIME_LIMIT=None,  # a form is good for as long as the sign-in
         SESSION_COOKIE_SAMESITE="Lax",
         RATELIMIT_HEADER_RETRY_AFTER_VALUE="delta-seconds",
-        TRUSTED_HOSTS=trusted_hosts(settings.public_url),
     )
     csrf.init_app(app)
     limiter.init_app(app)
+    known = known_hosts(settings.public_url)
+    app.before_request(lambda: _check_host(known))
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
@@ -60,10 +61,10 @@ def is_https() -> bool:
     return request.is_secure or store.settings().public_url.startswith("https://")
 
 
-def trusted_hosts(public_url: str) -> list[str] | None:
-    """The Host headers that are answered: those of public_url and this machine's own; None (all) where none is set."""
+def known_hosts(public_url: str) -> frozenset[str]:
+    """The names by which this server is asked: public_url's and this machine's own; empty (any) where none is set."""
     host = urlsplit(public_url).hostname
-    return [host, *_LOCAL_HOSTS] if host else None
+    return frozenset({host, *_LOCAL_HOSTS}) if host else frozenset()
 
 
 def signing_key(path: Path) -> bytes:
@@ -82,6 +83,14 @@ def signing_key(path: Path) -> bytes:
     finally:
         fresh.unlink()
     return path.read_bytes()
+
+
+def _check_host(known: frozenset[str]) -> Response | None:
+    """Refuse a name that is not this server's (a page elsewhere may have made it point here); monitors may use any."""
+    host = urlsplit(f"//{request.host}").hostname or ""
+    if not known or host in known or request.blueprint == "observed":
+        return None
+    return Response("This server is not known by that name. See its setting public_url.\n", 400, content_type="text/plain")
 
 
 class _FormSessions(SecureCookieSessionInterface):

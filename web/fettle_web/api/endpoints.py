@@ -12,6 +12,7 @@ from fettle_server.estate.endpoints import queries
 from fettle_server.estate.endpoints.views import EndpointDetail, EndpointFilter
 from fettle_server.proactive import queries as proactive
 from flask import abort
+from marshmallow import RAISE
 
 from fettle_web import auth, store
 from fettle_web.api import schemas
@@ -23,7 +24,7 @@ NO_SUCH = "There is no such endpoint among your schools. /api/v1/endpoints lists
 
 
 @api.get("/endpoints")
-@api.input(schemas.EndpointsQuery, location="query")
+@api.input(schemas.EndpointsQuery, location="query", unknown=RAISE)
 @api.output(schemas.EndpointsOut)
 @api.doc(security="token", responses={400: "`after` is no mark of this list"})
 def endpoints(query_data: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +63,7 @@ def readings(endpoint_id: str) -> dict[str, Any]:
 
 
 @api.get("/endpoints/<endpoint_id>/history")
-@api.input(schemas.HistoryQuery, location="query")
+@api.input(schemas.HistoryQuery, location="query", unknown=RAISE)
 @api.output(schemas.HistoryOut)
 @api.doc(security="token", responses={400: "an unknown reading, or times that make no sense"})
 def history(endpoint_id: str, query_data: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fettle_server.db import Connection
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.views import IncidentDetail, IncidentFilter
 from flask import abort
+from marshmallow import RAISE
 
 from fettle_web import auth, store
 from fettle_web.api import schemas
@@ -20,7 +21,7 @@ _REFUSALS = {403: "your role or your schools do not allow it", 409: "the inciden
 
 
 @api.get("/incidents")
-@api.input(schemas.IncidentsQuery, location="query")
+@api.input(schemas.IncidentsQuery, location="query", unknown=RAISE)
 @api.output(schemas.IncidentsOut)
 @api.doc(security="token", responses={400: "`after` is no mark of this list"})
 def incidents(query_data: dict[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from typing import Any
 
 from apiflask import Schema, fields
 from apiflask.validators import Length, OneOf, Range
-from marshmallow import ValidationError
 from fettle_server.estate.endpoints.rules import Health
 from fettle_server.estate.endpoints.views import SORTS
 from fettle_server.estate.people.rules import Role
 from fettle_server.paging import LIMIT
 from fettle_server.reactive.rules import PRIORITIES, TEXT_MAXIMUM, IncidentState
+from marshmallow import ValidationError
 
 _STATES = [state.value for state in Health]
 _AFTER = "the mark of the page before, from its `after`"
@@ -53,7 +53,7 @@ def time_field(**more: Any) -> Time:
 
 def maybe_time() -> Time:
     """The same where there may be none."""
-    return Time(allow_none=True, metadata={"type": ["string", "null"], "format": "date-time"})
+    return Time(allow_none=True, metadata={"type": "string", "format": "date-time"})
 
 
 class PageQuery(Schema):

@@ -12,9 +12,10 @@ from fettle_server.estate.enrolment import actions, pki, queries
 from fettle_server.estate.enrolment.actions import NewToken
 from fettle_server.estate.enrolment.rules import EnrolmentError
 from fettle_server.estate.people.rules import Act
-from fettle_web import auth, store
 from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
 
 LIFETIMES = ((1, "1 hour"), (24, "1 day"), (24 * 7, "1 week"), (24 * 30, "30 days"))
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 -- compared with, not bound to
