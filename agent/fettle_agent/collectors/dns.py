@@ -93,9 +93,9 @@ def ask(server: str, *, port: int = PORT) -> float | None:
 
 
 def _try(server: str, port: int) -> float | None:
-    family, kind, protocol, _, address = socket.getaddrinfo(server.encode(), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST)[
-        0
-    ]
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        server.encode(), port, type=socket.SOCK_DGRAM, flags=socket.AI_NUMERICHOST
+    )[0]
     number = int.from_bytes(os.urandom(2), "big")
     with socket.socket(family, kind, protocol) as channel:
         channel.connect(address)

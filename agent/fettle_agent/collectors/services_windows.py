@@ -1,7 +1,7 @@
 """Windows's services: those that start automatically and are meant to stay.
 
-Services that a trigger starts stop by design and are left out, as are those of one user's session (their name ends in that
-session's number). A delayed start often means "now and then", so such a service is watched only if the policy names it.
+Services that a trigger starts stop by design, and a delayed start often means "now and then": such a service is watched only
+if the policy names it. Those of one user's session, whose name ends in that session's number, are left out.
 Which those are is read from the registry once an hour; their state is asked each time.
 """
 
@@ -35,9 +35,8 @@ def watched(services: Iterable[Installed], patterns: tuple[str, ...]) -> tuple[s
         service.name
         for service in services
         if service.automatic
-        and not service.triggered
         and not _OF_A_SESSION.search(service.name)
-        and (not service.delayed or is_named(service.name, patterns))
+        and (not (service.delayed or service.triggered) or is_named(service.name, patterns))
     )
 
 

@@ -101,9 +101,14 @@ def _dnf_state() -> Hashable:
 
 
 def _dnf_restart() -> bool | None:
-    """Whether dnf's own tool says that a restart is due; None where that plugin is not installed."""
+    """Whether dnf's own tool says that a restart is due; None where that plugin is not installed.
+
+    Status 1 alone does not say so: dnf ends with it too when it knows no such command.
+    """
     try:
-        status, _ = tools.ended("dnf", "-q", "-C", "needs-restarting", "-r", timeout_s=60)
+        status, output = tools.ended("dnf", "-C", "needs-restarting", "-r", timeout_s=60)
     except CollectError:
         return None
-    return {0: False, 1: True}.get(status)
+    if status == 1 and "Reboot is required" in output:
+        return True
+    return False if status == 0 else None

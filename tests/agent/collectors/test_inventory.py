@@ -199,10 +199,11 @@ def test_installed_packages_without_those_that_were_removed(sample):
 
 
 def test_rpm_packages_without_keys(sample):
-    section = inventory.software(software_linux.parse_rpm(sample("rpm_qa.txt")))
+    section = inventory.software(software_linux.parse_rpm(sample("rpm_qa.txt") + sample("rpm_captured.txt")))
 
     assert [(row["name"], row["maker"]) for row in section["packages"]] == [
         ("bash", "Rocky Enterprise Software Foundation"),
+        ("fettle-demo", None),
         ("local-tool", None),
     ]
 
@@ -310,9 +311,14 @@ def test_a_macs_programs_without_its_own_and_peoples(sample):
 
 # any input
 
-WORDS = ["system", "bios", "cpu", "memory", "disks", "network", "monitors", "tpm", "present", "version", "os", "release", "enclosure", "firmware", "kind", "secure", "blockdevices", "ChassisTypes", "ReleaseDate", "UserFriendlyName", "PermanentAddress", "NumberOfCores", "Size", "MediaType", "BusType", "type", "size", "name", "path", "_name", "SPHardwareDataType", "SPMemoryDataType", "SPNVMeDataType", "SPDisplaysDataType", "SPiBridgeDataType", "SPApplicationsDataType", "_items", "machine_name", "number_processors", "physical_memory", "spdisplays_ndrvs", "ibridge_secure_boot", "dimm_speed"]
+WORDS = """
+    system bios cpu memory disks network monitors tpm present version os release enclosure firmware kind secure blockdevices
+    ChassisTypes ReleaseDate UserFriendlyName PermanentAddress NumberOfCores Size MediaType BusType type size name path _name
+    SPHardwareDataType SPMemoryDataType SPNVMeDataType SPDisplaysDataType SPiBridgeDataType SPApplicationsDataType _items
+    machine_name number_processors physical_memory spdisplays_ndrvs ibridge_secure_boot dimm_speed
+"""
 DOCUMENT = st.dictionaries(
-    st.sampled_from(WORDS),
+    st.sampled_from(WORDS.split()),
     st.recursive(
         st.none()
         | st.booleans()
@@ -320,7 +326,7 @@ DOCUMENT = st.dictionaries(
         | st.floats()
         | st.text(max_size=20)
         | st.sampled_from(["disk", "/Date(1)/", "2.0, 1", "16 GB"]),
-        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=4),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS.split()), inner, max_size=4),
         max_leaves=15,
     ),
 )

@@ -1,7 +1,9 @@
 """The registry, on this real machine: what it names, what it imports, and that nothing unlawful leaves it."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from fettle_agent.collectors import CollectError, Lane, registry
@@ -62,3 +64,9 @@ def test_failing_tool_is_told_in_words(setup, install):
 
     with pytest.raises(CollectError, match="apt-get failed with status 100"):
         updates.collect()
+
+
+def test_docs_name_every_collector():
+    page = (Path(__file__).parents[3] / "docs" / "platforms.md").read_text(encoding="utf-8")
+
+    assert [row.name for row in registry.TABLE if not re.search(rf"\b{row.name}\b", page)] == []

@@ -31,18 +31,24 @@ def test_security_archives_are_known(origin):
 
 def test_dnfs_list_ends_where_obsoletes_begin(sample):
     assert updates_linux.parse_dnf(sample("dnf_check_update.txt")) == 3
+    assert updates_linux.parse_dnf(sample("dnf_captured.txt")) == 1
 
 
 def test_dnf_is_asked_from_its_cache(setup, install, values):
-    install(
-        "dnf",
-        'case "$*" in *needs-restarting*) exit 1;; *--security*) exit 0;; esac; echo "tzdata.noarch 2025a-1 baseos"; exit 100',
-    )
+    script = """case "$*" in *needs-restarting*) echo Reboot is required; exit 1;; *--security*) exit 0;; esac
+echo "tzdata.noarch 2025a-1 baseos"; exit 100"""
+    install("dnf", script)
 
     found = values(updates_linux.collector(setup)())
     assert found["updates.pending", ""] == 1
     assert found["updates.security_pending", ""] == 0
     assert found["updates.reboot_pending", ""] == 1
+
+
+def test_dnf_without_the_plugin_does_not_claim_a_restart(setup, install, values):
+    install("dnf", 'case "$*" in *needs-restarting*) echo No such command >&2; exit 1;; esac')
+
+    assert ("updates.reboot_pending", "") not in values(updates_linux.collector(setup)())
 
 
 def test_system_with_neither_has_no_data(setup, install):
