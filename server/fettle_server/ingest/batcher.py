@@ -66,6 +66,11 @@ class Batcher:
         return self._pipe is not None
 
     @property
+    def pid(self) -> int | None:
+        """The writer's process."""
+        return self._process.pid if self._pipe is not None else None
+
+    @property
     def waiting(self) -> int:
         """Messages that no list has taken yet."""
         return len(self._items)

@@ -101,6 +101,11 @@ class Edge:
         self._enrolment.close()
         self._reading.dispose()
 
+    @property
+    def writer_pid(self) -> int | None:
+        """The writer's process, if there is one."""
+        return self._batcher.pid
+
     def _bind(self, server: grpc.aio.Server) -> str:
         host, port = split_address(self._settings.grpc)
         name = f"[{host}]" if ":" in host else host
