@@ -39,3 +39,11 @@ def record_all(tx: sa.Connection, lines: Sequence[Line]) -> None:
     """Add many entries, in this order."""
     if lines:
         tx.execute(sa.insert(Entry), lines)
+
+
+def drop_before(tx: sa.Connection, before: dt.datetime, limit: int) -> int:
+    """Drop entries from before that time, the oldest first; returns how many."""
+    old = tx.scalars(sa.select(Entry.id).where(Entry.at < before).order_by(Entry.at).limit(limit)).all()
+    if old:
+        tx.execute(sa.delete(Entry).where(Entry.id.in_(old)))
+    return len(old)

@@ -28,6 +28,7 @@ from fettle_server.journal import actions as journal
 
 MAX_TOKEN_DAYS = 366
 _TOKENS_EACH = 50
+_TOKENS_SHOWN = dt.timedelta(days=90)
 
 
 def add_user(
@@ -235,6 +236,13 @@ def revoke_api_token(tx: sa.Connection, person: Person, token_id: int, now: dt.d
 def touch_api_token(tx: sa.Connection, secret: str, now: dt.datetime) -> None:
     """Note that a token is in use (worth it where queries.token_touch_due says so)."""
     tx.execute(sa.update(ApiToken).where(ApiToken.secret_sha256 == passwords.digest(secret)).values(used_at=now))
+
+
+def drop_ended(tx: sa.Connection, idle_before: dt.datetime, now: dt.datetime) -> None:
+    """Drop sign-ins that ended by themselves, and API tokens three months after they stopped being good."""
+    tx.execute(sa.delete(Session).where(sa.or_(Session.expires_at <= now, Session.seen_at <= idle_before)))
+    long_ago = now - _TOKENS_SHOWN
+    tx.execute(sa.delete(ApiToken).where(sa.or_(ApiToken.expires_at < long_ago, ApiToken.revoked_at < long_ago)))
 
 
 def _end(tx: sa.Connection, where: sa.ColumnElement[bool], actor: Person | None, now: dt.datetime) -> None:
