@@ -2,7 +2,7 @@
 
 Speaks just enough DNS to ask for the root's name servers, a question that says nothing about anyone, and to see that an
 answer is one. Any well-formed answer shows a name server at work, be it "no such name" or "refused"; only "server failure"
-does not: so speaks a forwarder that has lost its own way out. Windows keeps its name servers elsewhere: nameservers_windows.
+does not: so speaks a forwarder that has lost its own way out. Windows keeps its name servers elsewhere: addresses_windows.
 """
 
 from __future__ import annotations
@@ -117,6 +117,6 @@ def _from_file() -> tuple[str, ...]:
 
 
 def _from_registry() -> tuple[str, ...]:
-    from fettle_agent.collectors import nameservers_windows
+    from fettle_agent.collectors import addresses_windows
 
-    return nameservers_windows.name_servers()
+    return addresses_windows.name_servers()

@@ -22,7 +22,6 @@ _TCP_PORTS = (53, 80, 443)
 _ECHO, _ECHO_REPLY = 8, 0
 _GATEWAY_FLAG = 0x2
 _COMPLETE_FLAG = 0x2
-_EVERYWHERE = "0.0.0.0"  # noqa: S104 - the default route's destination; nothing is bound
 _ROUND_TRIP = re.compile(r"[=<]\s?(\d{1,9}(?:[.,]\d{1,9})?)\s?ms")
 _ADDRESS = re.compile(r"^\d{1,3}(\.\d{1,3}){3}$")
 
@@ -43,13 +42,11 @@ def gateway_in(route_table: str) -> str | None:
 
 
 def gateway_printed(text: str) -> str | None:
-    """The gateway in what `route -n get default` (macOS) or `route print -4 0.0.0.0` (Windows) printed."""
+    """The gateway in what macOS's `route -n get default` printed."""
     for line in text.splitlines():
         fields = line.split()
         if len(fields) == 2 and fields[0] == "gateway:" and _ADDRESS.match(fields[1]):
             return fields[1]
-        if len(fields) >= 5 and fields[:2] == [_EVERYWHERE, _EVERYWHERE] and _ADDRESS.match(fields[2]):
-            return fields[2]
     return None
 
 
@@ -169,8 +166,11 @@ def _connect(address: str) -> float | None:
 def _gateway(system: str) -> str | None:
     if system == "linux":
         return gateway_in(_file("/proc/net/route"))
-    arguments = ("-n", "get", "default") if system == "macos" else ("print", "-4", _EVERYWHERE)
-    return gateway_printed(tools.run("route", *arguments, timeout_s=5, accept=None))
+    if system == "windows":
+        from fettle_agent.collectors import addresses_windows
+
+        return addresses_windows.gateway()
+    return gateway_printed(tools.run("route", "-n", "get", "default", timeout_s=5, accept=None))
 
 
 def _neighbours(system: str) -> str:

@@ -5,7 +5,7 @@ import struct
 import threading
 
 import pytest
-from fettle_agent.collectors import dns, nameservers_windows, reachability
+from fettle_agent.collectors import addresses_windows, dns, reachability
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,9 +21,8 @@ def test_default_route_with_the_lowest_metric_is_taken():
     assert reachability.gateway_in(head + rows) == "192.0.2.254"
 
 
-@pytest.mark.parametrize("name", ["route_print_windows.txt", "route_get_macos.txt"])
-def test_gateway_that_other_systems_print(sample, name):
-    assert reachability.gateway_printed(sample(name)) == "192.0.2.254"
+def test_gateway_that_macos_prints(sample):
+    assert reachability.gateway_printed(sample("route_get_macos.txt")) == "192.0.2.254"
 
 
 def test_neighbour_with_a_complete_entry_is_there(sample):
@@ -203,5 +202,16 @@ def test_name_servers_of_windows_are_those_set_by_hand_else_dhcps():
         {"NameServer": "198.51.100.1", "DhcpIPAddress": "0.0.0.0"},
     ]
 
-    assert nameservers_windows.choose(interfaces) == ("192.0.2.1", "192.0.2.2", "192.0.2.9")
-    assert nameservers_windows.name_servers() == ()
+    assert addresses_windows.choose(interfaces, "NameServer", "DhcpNameServer") == ("192.0.2.1", "192.0.2.2", "192.0.2.9")
+    assert addresses_windows.name_servers() == ()
+
+
+def test_gateway_of_windows_is_that_of_an_interface_with_an_address():
+    interfaces = [
+        {"DhcpDefaultGateway": ["198.51.100.1"], "DhcpIPAddress": "0.0.0.0"},
+        {"DefaultGateway": ["0.0.0.0"], "DhcpDefaultGateway": ["192.0.2.254"], "IPAddress": ["192.0.2.17"]},
+        {"DefaultGateway": [], "DhcpDefaultGateway": ["192.0.2.253"], "DhcpIPAddress": "192.0.2.18"},
+    ]
+
+    assert addresses_windows.choose(interfaces, "DefaultGateway", "DhcpDefaultGateway") == ("192.0.2.254", "192.0.2.253")
+    assert addresses_windows.gateway() is None

@@ -1,7 +1,7 @@
-r"""Windows's name servers: those that a person set, else those that DHCP gave, from the registry of the TCP/IP service.
+r"""Windows's name servers and gateway: those that a person set, else those that DHCP gave, from the registry.
 
-Only interfaces that hold an address now are asked. Source: the values NameServer and DhcpNameServer under
-Tcpip\Parameters\Interfaces are documented in "TCP/IP and NBT configuration parameters for Windows" (Microsoft).
+Only interfaces that hold an address now are asked. Source: the values under Tcpip\Parameters\Interfaces are documented in
+"TCP/IP and NBT configuration parameters for Windows" (Microsoft).
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from fettle_agent.collectors import dns
 _NOWHERE = frozenset({"", "0.0.0.0"})  # noqa: S104 - what an interface without an address holds; nothing is bound
 
 
-def choose(interfaces: Iterable[Mapping[str, object]]) -> tuple[str, ...]:
-    """The name servers of those interfaces' registry values, in order, bounded."""
+def choose(interfaces: Iterable[Mapping[str, object]], *names: str) -> tuple[str, ...]:
+    """The addresses in those interfaces' registry values, in order, bounded: of each the first of the names that holds any."""
     words: list[str] = []
     for values in interfaces:
         if not ({_first(values.get("IPAddress")), _first(values.get("DhcpIPAddress"))} - _NOWHERE):
             continue
-        chosen = _first(values.get("NameServer")) or _first(values.get("DhcpNameServer"))
-        words += [word for word in re.split(r"[ ,;]+", chosen) if word]
+        chosen = next((text for text in (_first(values.get(name)) for name in names) if text not in _NOWHERE), "")
+        words += [word for word in re.split(r"[ ,;]+", chosen) if word not in _NOWHERE]
     return dns.addresses(words)
 
 
@@ -37,11 +37,15 @@ if sys.platform == "win32":
     import winreg
 
     _PATH = r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces"
-    _NAMES = ("NameServer", "DhcpNameServer", "IPAddress", "DhcpIPAddress")
+    _NAMES = ("NameServer", "DhcpNameServer", "DefaultGateway", "DhcpDefaultGateway", "IPAddress", "DhcpIPAddress")
 
     def name_servers() -> tuple[str, ...]:
         """The name servers of this machine; none on a system other than Windows."""
-        return choose(_interfaces())
+        return choose(_interfaces(), "NameServer", "DhcpNameServer")
+
+    def gateway() -> str | None:
+        """The gateway of this machine's first interface that has one; None on a system other than Windows."""
+        return next(iter(choose(_interfaces(), "DefaultGateway", "DhcpDefaultGateway")), None)
 
     def _interfaces() -> list[dict[str, object]]:
         with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, _PATH) as folder:
@@ -62,3 +66,7 @@ else:
     def name_servers() -> tuple[str, ...]:
         """The name servers of this machine; none on a system other than Windows."""
         return ()
+
+    def gateway() -> str | None:
+        """The gateway of this machine's first interface that has one; None on a system other than Windows."""
+        return None
