@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from fettle_protocol.v1 import link_pb2
-from prometheus_client import CollectorRegistry, Counter, start_http_server
+from prometheus_client import CollectorRegistry, Counter, disable_created_metrics, start_http_server
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -20,6 +20,7 @@ class Figures:
     """Counters of the edge, and the writer's running totals, which start anew with each writer and never go back here."""
 
     def __init__(self) -> None:
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         self.clones = self._counter("fettle_ingest_clones", "Streams refused because their identity was connected already")
         self.slowed = self._counter("fettle_ingest_slowed", "Rests that streams over their rate were made to take")

@@ -93,7 +93,7 @@ def test_certificate_of_a_foreign_authority_is_refused(server: Any, tmp_path: An
     (tmp_path / "foreign").mkdir()
     foreign = pki.make_authority(tmp_path / "foreign", clock.utc_now())
     agent = server.enrol()
-    agent.key, agent.certificate = issue(server, foreign, agent.endpoint_id, clock.utc_now(), dt.timedelta(days=9))
+    agent.key, agent.certificate = issue(server, foreign, agent.endpoint_id, clock.utc_now())
     assert agent.knock().end()[1] is REFUSED_BY_TLS
 
 
@@ -130,7 +130,7 @@ def test_certificate_of_ours_that_the_store_does_not_know_is_refused(server: Any
 def test_expired_certificate_is_refused(server: Any) -> None:
     agent = server.enrol()
     past = clock.utc_now() - dt.timedelta(days=10)
-    agent.key, agent.certificate = issue(server, server.authority, agent.endpoint_id, past, dt.timedelta(days=9))
+    agent.key, agent.certificate = issue(server, server.authority, agent.endpoint_id, past)
     assert agent.knock().end()[1] is REFUSED_BY_TLS
 
 
