@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from cryptography.x509.oid import NameOID
 from fettle_protocol import identity
 from fettle_protocol.v1 import link_pb2 as pb
 
-_AT_ONCE = 64
+_VISITORS = 16
 _ENROL = "/fettle.v1.Enrolment/Enrol"
 
 
@@ -43,18 +44,25 @@ async def enrol_many(
     Raises:
         grpc.aio.AioRpcError: the server refused one; the details say why.
     """
-    key, certificate = identity.visitor_credentials()
-    credentials = grpc.ssl_channel_credentials(ca_pem, key, certificate)
-    options = (("grpc.ssl_target_name_override", identity.SERVER_NAME),)
-    turn = asyncio.Semaphore(_AT_ONCE)
-    async with grpc.aio.secure_channel(address, credentials, options) as channel:
-        call: Any = channel.unary_unary(_ENROL)
+    queue = deque(enumerate(zip(machines, spools, strict=True)))
+    passes: dict[int, Pass] = {}
 
-        async def one(machine: pb.Machine, spool: str) -> Pass:
-            async with turn:
-                return await _enrol(call, token, machine, spool)
+    async def visit() -> None:
+        async with _channel(address, ca_pem) as channel:
+            call: Any = channel.unary_unary(_ENROL)
+            while queue:
+                place, (machine, spool) = queue.popleft()
+                passes[place] = await _enrol(call, token, machine, spool)
 
-        return list(await asyncio.gather(*(one(machine, spool) for machine, spool in zip(machines, spools, strict=True))))
+    await asyncio.gather(*(visit() for _ in range(_VISITORS)))
+    return [passes[place] for place in range(len(machines))]
+
+
+def _channel(address: str, ca_pem: bytes) -> Any:
+    """A connection of a machine that has no identity yet; one call at a time on each, as from machines."""
+    credentials = grpc.ssl_channel_credentials(ca_pem, *identity.visitor_credentials())
+    options = (("grpc.ssl_target_name_override", identity.SERVER_NAME), ("grpc.use_local_subchannel_pool", 1))
+    return grpc.aio.secure_channel(address, credentials, options)
 
 
 async def _enrol(call: Any, token: str, machine: pb.Machine, spool: str) -> Pass:

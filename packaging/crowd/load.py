@@ -164,7 +164,12 @@ def _connect(task: Task, left: deque[tuple[ssl.SSLContext, bytes]], figures: Fig
     while left or under_way:
         while left and len(under_way) < task.at_once:
             tls, hello = left.popleft()
-            stream = lean.Stream(task.address, tls)
+            try:
+                stream = lean.Stream(task.address, tls)
+            except OSError as error:
+                figures.turned_away += 1
+                figures.faults.append(str(error))
+                continue
             under_way[stream.fileno()] = (stream, hello, False)
             poll.register(stream, select.EPOLLIN | select.EPOLLOUT)
         for number, _ in poll.poll(1.0):
