@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import sys
 
 import sqlalchemy as sa
 import typer
 
-from fettle_server.commands import data, doctor, enrolment, serve, store
+from fettle_server.commands import data, doctor, enrolment, listing, people, serve, store
 from fettle_server.commands.parts import PartError
 from fettle_server.commands.store import StoreError
 from fettle_server.config import SettingsError
+from fettle_server.estate.endpoints.actions import EndpointError
 from fettle_server.estate.enrolment.pki import PkiError
 from fettle_server.estate.enrolment.rules import EnrolmentError
 from fettle_server.estate.people.rules import PeopleError
@@ -24,13 +23,10 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (data, serve, store, enrolment, doctor):
+for module in (data, serve, store, enrolment, people, listing, doctor):
     app.add_typer(module.app)
-for name in ("listing", "people"):
-    with contextlib.suppress(ImportError):
-        app.add_typer(importlib.import_module(f"fettle_server.commands.{name}").app)
 
-EXPECTED = (SettingsError, StoreError, PkiError, EnrolmentError, PeopleError, PartError, data.DataError)
+EXPECTED = (SettingsError, StoreError, PkiError, EndpointError, EnrolmentError, PeopleError, PartError, data.DataError)
 
 
 def main() -> None:
