@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
-from demo.readings import Curve, curves, key_of
 from fettle_protocol import catalogue, packing
 from fettle_protocol.policy import Policy, Rule
 from fettle_protocol.v1 import link_pb2
@@ -29,6 +28,8 @@ from fettle_server.reactive import actions as desk
 from fettle_server.reactive.rules import priority_of
 from fettle_server.reactive.tables import Incident, IncidentEntry
 
+from demo.readings import Curve, curves, key_of
+
 SCHOOLS = (
     ("Ashgrove Primary", 18), ("Beechwood High", 62), ("Castle Road Infants", 9), ("Dunmore Academy", 48),
     ("Elm Park Primary", 16), ("Fernhill College", 44), ("Greenbank Special School", 12), ("Harbour View Primary", 14),
@@ -44,7 +45,14 @@ MODELS = (
 )
 ILL = ("disk-full", "service-stopped", "memory-exhausted", "disk-failing")
 WATCH = ("disk-low", "wifi-weak", "dns-slow", "battery-worn", "hot", "disk-low", "battery-worn", "wifi-weak", "disk-low")
-INSTANCES = {"disk-full": "C:", "disk-low": "C:", "hot": "CPU", "wifi-weak": "wlan0", "service-stopped": "Print Spooler", "disk-failing": "Disk 0"}
+INSTANCES = {
+    "disk-full": "C:",
+    "disk-low": "C:",
+    "hot": "CPU",
+    "wifi-weak": "wlan0",
+    "service-stopped": "Print Spooler",
+    "disk-failing": "nvme0",
+}
 BEGAN_MINUTES = {
     "disk-full": 41, "service-stopped": 26, "memory-exhausted": 12, "disk-failing": 172, "disk-low": 1400, "wifi-weak": 150,
     "dns-slow": 34, "battery-worn": 4300, "hot": 55,
@@ -84,7 +92,15 @@ def fill(tx: sa.Connection, now: dt.datetime, *, healthy: bool = False) -> list[
     if not healthy:
         _past(tx, pcs, policy, now)
         _present(tx, pcs, policy, staff, now)
-    record(tx, "endpoint.enrolled", f"endpoint:{pcs[-1].id}", f"endpoint:{pcs[-1].id}", pcs[-1].school_id, {"name": pcs[-1].name}, now - dt.timedelta(hours=3))
+    record(
+        tx,
+        "endpoint.enrolled",
+        f"endpoint:{pcs[-1].id}",
+        f"endpoint:{pcs[-1].id}",
+        pcs[-1].school_id,
+        {"name": pcs[-1].name},
+        now - dt.timedelta(hours=3),
+    )
     return pcs
 
 
@@ -95,7 +111,9 @@ def _pcs(chance: random.Random, *, healthy: bool) -> list[Pc]:
             model, system, version, short = chance.choice(MODELS)
             pk = len(made) + 1
             name = f"{short}-{school_id:02}{number:03}"
-            made.append(Pc(pk, hashlib.sha256(name.encode()).hexdigest()[:32], name, school_id, model, system, version, "", True))
+            made.append(
+                Pc(pk, hashlib.sha256(name.encode()).hexdigest()[:32], name, school_id, model, system, version, "", True)
+            )
     if healthy:
         return made
     places = chance.sample(range(len(made)), len(ILL) + len(WATCH) + 17)
@@ -106,9 +124,29 @@ def _pcs(chance: random.Random, *, healthy: bool) -> list[Pc]:
 
 def _with(pc: Pc, fault: str, *, heard: bool) -> Pc:
     if fault in ("wifi-weak", "battery-worn"):
-        return Pc(pc.pk, pc.id, f"LT-{pc.name[-5:]}", pc.school_id, "HP ProBook 445 G10", "windows", "Windows 11 Education 23H2", fault, heard)
+        return Pc(
+            pc.pk,
+            pc.id,
+            f"LT-{pc.name[-5:]}",
+            pc.school_id,
+            "HP ProBook 445 G10",
+            "windows",
+            "Windows 11 Education 23H2",
+            fault,
+            heard,
+        )
     if fault:
-        return Pc(pc.pk, pc.id, f"PC-{pc.name[-5:]}", pc.school_id, "Dell OptiPlex 7010", "windows", "Windows 11 Education 24H2", fault, heard)
+        return Pc(
+            pc.pk,
+            pc.id,
+            f"PC-{pc.name[-5:]}",
+            pc.school_id,
+            "Dell OptiPlex 7010",
+            "windows",
+            "Windows 11 Education 24H2",
+            fault,
+            heard,
+        )
     return Pc(pc.pk, pc.id, pc.name, pc.school_id, pc.model, pc.system, pc.version, fault, heard)
 
 
@@ -129,7 +167,12 @@ def _endpoint(pc: Pc, policy: Policy, now: dt.datetime) -> dict[str, Any]:
 
 def _certificate(pc: Pc, now: dt.datetime) -> dict[str, Any]:
     mark = hashlib.sha256(f"certificate of {pc.id}".encode()).hexdigest()
-    return {"fingerprint": mark, "endpoint_pk": pc.pk, "issued_at": now - dt.timedelta(days=20), "not_after": now + dt.timedelta(days=70)}
+    return {
+        "fingerprint": mark,
+        "endpoint_pk": pc.pk,
+        "issued_at": now - dt.timedelta(days=20),
+        "not_after": now + dt.timedelta(days=70),
+    }
 
 
 def _inventory(pc: Pc, now: dt.datetime) -> list[dict[str, Any]]:
@@ -140,16 +183,37 @@ def _inventory(pc: Pc, now: dt.datetime) -> list[dict[str, Any]]:
         "firmware": {"maker": maker, "version": "1.18.2", "date": "2026-03-11", "uefi": True, "secure_boot": True},
         "cpu": {"model": "Intel Core i5-13500T", "sockets": 1, "cores": 14, "threads": 20, "max_mhz": 4600},
         "memory": {"bytes": 17_179_869_184, "modules": [{"slot": "DIMM 1", "bytes": 17_179_869_184, "kind": "DDR4", "speed_mts": 3200, "maker": "Samsung"}]},
-        "disks": [{"name": "Disk 0", "model": "KIOXIA KBG50ZNV256G", "bytes": 256_060_514_304, "kind": "ssd", "bus": "nvme"}],
+        "disks": [{"name": "nvme0", "model": "KIOXIA KBG50ZNV256G", "bytes": 256_060_514_304, "kind": "ssd", "bus": "nvme"}],
         "network": [{"name": "eth0", "model": "Intel I219-LM", "mac": "a4:bb:6d:1c:90:2f", "kind": "wired"}],
         "monitors": [{"maker": "Dell", "model": "P2422H", "year": 2023}], "tpm": {"present": True, "version": "2.0"},
     }  # fmt: skip
-    names = ("7-Zip", "Google Chrome", "LibreOffice", "Microsoft Teams", "Mozilla Firefox", "Scratch 3", "Smart Notebook", "VLC media player")
-    software = {"packages": [{"name": name, "version": f"{i + 7}.{i}.2", "maker": "", "source": "registry"} for i, name in enumerate(names)]}
+    names = (
+        "7-Zip",
+        "Google Chrome",
+        "LibreOffice",
+        "Microsoft Teams",
+        "Mozilla Firefox",
+        "Scratch 3",
+        "Smart Notebook",
+        "VLC media player",
+    )
+    software = {
+        "packages": [
+            {"name": name, "version": f"{i + 7}.{i}.2", "maker": "", "source": "registry"} for i, name in enumerate(names)
+        ]
+    }
     rows = []
     for section, body in (("hardware", hardware), ("software", software)):
         plain = json.dumps(body).encode()
-        rows.append({"endpoint_pk": pc.pk, "section": section, "digest": hashlib.sha256(plain).hexdigest(), "at": now - dt.timedelta(days=2), "body": zlib.compress(plain)})
+        rows.append(
+            {
+                "endpoint_pk": pc.pk,
+                "section": section,
+                "digest": hashlib.sha256(plain).hexdigest(),
+                "at": now - dt.timedelta(days=2),
+                "body": zlib.compress(plain),
+            }
+        )
     return rows
 
 
@@ -164,8 +228,15 @@ def _readings(tx: sa.Connection, pc: Pc, now: dt.datetime) -> None:
     first = history.hour_of(now) - hours
     history.store(tx, [(pc.pk, hour, _pack(drawn, hour, now)) for hour in range(first, first + hours + 1) if hours], set())
     if hours:
-        events = [(now - dt.timedelta(hours=3, minutes=pc.pk % 60), "booted", {}), (now - dt.timedelta(hours=19), "shutting down", {}), (now - dt.timedelta(hours=2), "inventory", {"section": "software"})]
-        tx.execute(sa.insert(EndpointEvent), [{"endpoint_pk": pc.pk, "at": at, "kind": kind, "detail": detail} for at, kind, detail in events])
+        events = [
+            (now - dt.timedelta(hours=3, minutes=pc.pk % 60), "booted", {}),
+            (now - dt.timedelta(hours=19), "shutting down", {}),
+            (now - dt.timedelta(hours=2), "inventory", {"section": "software"}),
+        ]
+        tx.execute(
+            sa.insert(EndpointEvent),
+            [{"endpoint_pk": pc.pk, "at": at, "kind": kind, "detail": detail} for at, kind, detail in events],
+        )
 
 
 def _pack(drawn: dict[tuple[str, str], Curve], hour: int, now: dt.datetime) -> bytes:
@@ -201,7 +272,13 @@ def _present(tx: sa.Connection, pcs: list[Pc], policy: Policy, staff: list[Perso
             person = staff[i % 2]
             desk.assign(tx, person, number, person.name, began + dt.timedelta(minutes=6))
             desk.start(tx, person, number, began + dt.timedelta(minutes=9))
-            desk.comment(tx, person, number, "Rang the office: the room is free after second period. I will look at it then.", began + dt.timedelta(minutes=11))
+            desk.comment(
+                tx,
+                person,
+                number,
+                "Rang the office: the room is free after second period. I will look at it then.",
+                began + dt.timedelta(minutes=11),
+            )
         elif i == 0:
             desk.assign(tx, staff[0], number, staff[0].name, began + dt.timedelta(minutes=30))
             desk.wait(tx, staff[0], number, "A new battery is on order, due on Thursday.", began + dt.timedelta(minutes=34))
@@ -231,29 +308,35 @@ def _incident(tx: sa.Connection, pc: Pc, policy: Policy, began: dt.datetime, end
     title = standing(policy, pc.fault, instance, pc.name).title
     urgency = "high" if rule.severity == "ill" else "medium"
     impact = rule.impact.value
-    number = tx.execute(
+    made = tx.execute(
         sa.insert(Incident).values(
             cause=f"endpoint:{pc.pk}/{rule.topic}", state="resolved" if ended else "new", impact=impact, urgency=urgency,
             priority=priority_of({}, impact, urgency), title=title, school_id=pc.school_id, endpoint_pk=pc.pk, rule=pc.fault,
             opened_at=began, updated_at=ended or began, resolved_at=ended, open_faults=0 if ended else 1,
         )
-    ).inserted_primary_key[0]  # fmt: skip
-    _fault(tx, pc, rule, int(number), (began, ended))
-    entries = [("opened", began, title)] + ([("fault cleared", ended, title), ("resolved", ended, "Its last fault is over.")] if ended else [])
+    )  # fmt: skip
+    number = int(made.inserted_primary_key[0]) if made.inserted_primary_key else 0
+    _fault(tx, pc, rule, number, (began, ended))
+    entries = [("opened", began, title)] + (
+        [("fault cleared", ended, title), ("resolved", ended, "Its last fault is over.")] if ended else []
+    )
     tx.execute(
         sa.insert(IncidentEntry),
-        [{"incident_number": number, "at": at, "kind": kind, "actor": f"endpoint:{pc.id}", "text": text, "detail": {}} for kind, at, text in entries],
+        [
+            {"incident_number": number, "at": at, "kind": kind, "actor": f"endpoint:{pc.id}", "text": text, "detail": {}}
+            for kind, at, text in entries
+        ],
     )
     detail = {"title": title, "endpoint_id": pc.id}
     record(tx, "incident.opened", f"endpoint:{pc.id}", f"incident:{number}", pc.school_id, detail, began)
     if ended:
         record(tx, "incident.resolved", f"endpoint:{pc.id}", f"incident:{number}", pc.school_id, detail, ended)
-    return int(number)
+    return number
 
 
 def _fault(tx: sa.Connection, pc: Pc, rule: Rule, number: int, span: tuple[dt.datetime, dt.datetime | None]) -> None:
     began, ended = span
-    raised = began + dt.timedelta(seconds=min(rule.raise_for_s, 300))
+    raised = began + dt.timedelta(minutes=5)
     curve = _crossing(rule)
     step = 20_000
     evidence = {"raised": [[to_ms(raised) - (59 - i) * step, round(curve(i / 59), 2)] for i in range(60)], "cleared": []}
@@ -278,4 +361,6 @@ def _crossing(rule: Rule) -> Curve:
     sign = 1 if rule.direction == "above" else -1
     chance = random.Random(rule.key)
     shakes = [chance.uniform(-0.12, 0.12) for _ in range(61)]
-    return lambda share: min(max(rule.raise_level + sign * apart * (-2.4 + 3.2 * share + shakes[round(share * 60)]), spec.low), spec.high)
+    return lambda share: min(
+        max(rule.raise_level + sign * apart * (-2.4 + 3.2 * share + shakes[round(share * 60)]), spec.low), spec.high
+    )

@@ -25,7 +25,9 @@ def curves(seed: int, *, laptop: bool, fault: str) -> dict[tuple[str, str], Curv
         ("swap.used_percent", ""): lambda ago: _clip(3 + 4 * _day(ago)),
         ("disk.free_percent", "C:"): lambda ago: _clip(free + ago * 0.01 + 0.3 * _noise(seed + 2, ago, 1)),
         ("disk.busy_percent", "C:"): lambda ago: _clip(4 + 22 * _day(ago) * _noise(seed + 3, ago, 9)),
-        ("temperature.celsius", "CPU"): lambda ago: base_heat + 20 * _day(ago) * _wave(seed, ago) + 2 * _noise(seed + 4, ago, 5),
+        ("temperature.celsius", "CPU"): lambda ago: (
+            base_heat + 20 * _day(ago) * _wave(seed, ago) + 2 * _noise(seed + 4, ago, 5)
+        ),
         ("gateway.latency_ms", ""): lambda ago: 0.6 + 1.8 * _noise(seed + 5, ago, 11) ** 2,
         ("dns.latency_ms", ""): lambda ago: 4 + 9 * _noise(seed + 6, ago, 12) ** 2,
         ("network.received_bytes_per_second", "eth0"): lambda ago: 2e5 + 4e6 * _day(ago) * _noise(seed + 7, ago, 9) ** 2,
@@ -48,7 +50,7 @@ FAULTS: dict[str, dict[tuple[str, str], Curve]] = {
     "wifi-weak": {("wifi.signal_dbm", "wlan0"): lambda ago: -84 + min(ago, 8) * 2 + 2 * _noise(5, ago, 3)},
     "service-stopped": {("service.running", "Print Spooler"): lambda ago: 0.0 if ago < 0.45 else 1.0},
     "gateway-lost": {("gateway.reachable", ""): lambda ago: 0.0 if ago < 0.2 else 1.0},
-    "disk-failing": {("disk.smart_failing", "Disk 0"): lambda ago: 1.0 if ago < 3 else 0.0},
+    "disk-failing": {("disk.smart_failing", "nvme0"): lambda ago: 1.0 if ago < 3 else 0.0},
     "battery-worn": {("battery.health_percent", ""): lambda ago: 47.0},
 }
 

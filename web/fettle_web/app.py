@@ -13,7 +13,9 @@ from fettle_web import api, assets, auth, headers, live, observed, pages, securi
 
 def create_app(settings: Settings) -> APIFlask:
     """The app for one store: `auth` first, so that nothing is answered to somebody who is not signed in."""
-    app = APIFlask("fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None, json_errors=False, **assets.place())
+    app = APIFlask(
+        "fettle_web", title="Fettle", version="1", docs_path=None, spec_path=None, json_errors=False, **assets.place()
+    )
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.config["SEND_FILE_MAX_AGE_DEFAULT"] = assets.YEAR_S
     store.install(app, settings)

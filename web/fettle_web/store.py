@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from flask import Flask, current_app
 
 from fettle_server.config import Settings
-from fettle_server.db import open_engine
-
-if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+from fettle_server.db import Connection, Engine, open_engine
+from flask import Flask, current_app
 
 _NAME = "fettle"
 
@@ -41,6 +36,11 @@ def install(app: Flask, settings: Settings) -> Store:
 def settings() -> Settings:
     """The settings of the app that serves this request."""
     return _store().settings
+
+
+def engine() -> Engine:
+    """The engine that reads, for the one who asks how the store itself is."""
+    return _store().reader
 
 
 @contextmanager

@@ -20,7 +20,7 @@ _YES = 0.5
 
 def install(app: Flask) -> None:
     """Give the templates these filters."""
-    for word in (ago, exact, moment, clocktime, span, number, reading, plural, capital, day):
+    for word in (ago, exact, moment, lasting, clocktime, span, number, reading, plural, capital, day):
         app.jinja_env.filters[word.__name__] = word
 
 
@@ -53,6 +53,12 @@ def moment(time: dt.datetime | None) -> Markup:
     if time is None:
         return Markup("<span>never</span>")
     return Markup('<time datetime="{}" title="{}">{}</time>').format(time.isoformat(), exact(time), ago(time))
+
+
+def lasting(time: dt.datetime) -> Markup:
+    """A <time> element that shows how long something has lasted since: "for 3 hours"."""
+    words = span(max(0.0, (clock.utc_now() - time).total_seconds()))
+    return Markup('<time datetime="{}" title="{}" data-span>{}</time>').format(time.isoformat(), exact(time), words)
 
 
 def clocktime(time: dt.datetime) -> Markup:

@@ -19,4 +19,4 @@ def caller() -> str:
 
 api = APIBlueprint("api", __name__, url_prefix="/api/v1")
 problems.install(api)
-security.limiter.limit(LIMIT, key_func=caller)(api)
+security.limiter.limit(lambda: LIMIT, key_func=caller)(api)

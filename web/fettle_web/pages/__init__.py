@@ -32,5 +32,12 @@ def install(app: Flask) -> None:
     stories.install(app)
     errors.install(app)
     app.jinja_env.globals["ui"] = app.jinja_env.get_template("ui.html").module
-    for blueprint in (parts.pages, account.blueprint, audit.blueprint, enrolment.blueprint, people.blueprint, sign_in.blueprint):
+    for blueprint in (
+        parts.pages,
+        account.blueprint,
+        audit.blueprint,
+        enrolment.blueprint,
+        people.blueprint,
+        sign_in.blueprint,
+    ):
         app.register_blueprint(blueprint)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fettle_server.clock import utc_now
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import PeopleError, Role
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
 from fettle_web import auth, security, store
 from fettle_web.pages import sign_in
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
-from flask.typing import ResponseReturnValue
 
 TOKEN_DAYS = (30, 90, 180, 365)
 CHANGES_LIMIT = "10 per minute"
@@ -86,6 +87,8 @@ def make_token() -> ResponseReturnValue:
 def revoke_token(token_id: int) -> ResponseReturnValue:
     """End one of one's own tokens."""
     with store.writing() as tx:
+        if token_id not in {token.id for token in queries.api_tokens(tx, auth.person())}:
+            abort(404)
         actions.revoke_api_token(tx, auth.person(), token_id, utc_now())
     flash("The token is revoked.")
     return redirect(url_for(".show"), 303)

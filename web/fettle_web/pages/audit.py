@@ -7,10 +7,11 @@ import datetime as dt
 from fettle_server.estate.people.rules import Act
 from fettle_server.journal import queries
 from fettle_server.journal.queries import AuditFilter
-from fettle_web import auth, store
-from fettle_web.pages.parts import PAGE_ROWS, address
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
+from fettle_web.pages.parts import PAGE_ROWS, address
 
 FAMILIES = ("incident", "endpoint", "user", "session", "token", "policy", "priority")
 _TEXT_LIMIT = 120

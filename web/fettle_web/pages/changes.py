@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fettle_server.journal.queries import JournalRow
 
 _SENTENCES = {
-    "incident.opened": "Incident {key} was opened",
     "incident.resolved": "Incident {key} was resolved",
     "incident.reopened": "Incident {key} came back",
     "endpoint.enrolled": "A new PC joined",
@@ -18,13 +17,13 @@ _SENTENCES = {
     "endpoint.inventory": "A PC's parts or programs changed",
     "policy.published": "The rules for all PCs changed",
     "user.added": "A person was added",
-    "user.changed": "A person's rights changed",
+    "priorities.changed": "The table of priorities changed",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that changed. `kind` is the subject's type ("incident", "endpoint", ...), `key` its key, `name` its own name."""
+    """One thing that changed. `kind` and `key` are the subject's ("incident", "12"), `name` its own name."""
 
     at: dt.datetime
     sentence: str
@@ -42,9 +41,9 @@ def changes(rows: Iterable[JournalRow]) -> list[Change]:
         if sentence is None or (row.kind, row.subject) in told:
             continue
         kind, _, key = row.subject.partition(":")
-        name = str(row.detail.get("title") or row.detail.get("name") or "")
+        name = str(row.detail.get("title") or row.detail.get("name") or (key if kind == "user" else ""))
         told[row.kind, row.subject] = Change(row.at, sentence.format(key=key), name, _who(row.actor), kind, key)
-    return list(told.values())
+    return sorted(told.values(), key=lambda change: change.at, reverse=True)
 
 
 def _who(actor: str) -> str:

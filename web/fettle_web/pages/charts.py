@@ -32,8 +32,18 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Network traffic", ("network.received_bytes_per_second", "network.sent_bytes_per_second")),
     ("Wi-Fi signal", ("wifi.signal_dbm",)),
     ("Battery", ("battery.charge_percent",)),
-    ("Updates waiting", ("updates.pending", "updates.security_pending")),
 )
+SHORT = {
+    "cpu.busy_percent": "Busy",
+    "memory.used_percent": "In use",
+    "swap.used_percent": "Swap",
+    "gateway.latency_ms": "Gateway",
+    "dns.latency_ms": "Name server",
+    "network.received_bytes_per_second": "Received",
+    "network.sent_bytes_per_second": "Sent",
+    "wifi.signal_dbm": "Signal",
+    "battery.charge_percent": "Charge",
+}
 KEYS = tuple(key for _, keys in GROUPS for key in keys)
 
 
@@ -96,9 +106,10 @@ def levels(policy: Policy, keys: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _name(one: SeriesView, several: bool) -> str:
+    short = SHORT.get(one.key, one.sentence)
     if one.instance:
-        return f"{one.sentence}: {one.instance}" if several else one.instance
-    return one.sentence
+        return f"{short} {one.instance}" if several else one.instance
+    return short
 
 
 def binned(one: SeriesView, wanted: Window) -> dict[str, list[float | None]]:

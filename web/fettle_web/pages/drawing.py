@@ -91,6 +91,33 @@ def _at(points: Sequence[Point], placed: Sequence[Point], x: float) -> Point:
     return placed[min(index, len(placed) - 1)]
 
 
+DOT, PITCH = 5, 7
+
+
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """A school's PCs as dots, in paths by state; each dot stands for `each` PCs."""
+
+    width: int
+    height: int
+    each: int
+    paths: tuple[tuple[str, str], ...]
+
+
+def dots(counts: Sequence[tuple[str, int]], columns: int, most: int = 320) -> Dots:
+    """The counts by state, in order, as rows of dots; of more than `most` PCs several share a dot, and no state vanishes."""
+    each = -(-sum(count for _, count in counts) // most) or 1
+    paths: list[tuple[str, str]] = []
+    at = 0
+    for state, count in counts:
+        number = -(-count // each)
+        places = [((at + i) % columns * PITCH, (at + i) // columns * PITCH) for i in range(number)]
+        if places:
+            paths.append((state, "".join(f"M{x} {y}h{DOT}v{DOT}h-{DOT}z" for x, y in places)))
+        at += number
+    return Dots(columns * PITCH - PITCH + DOT, max(1, -(-at // columns)) * PITCH - PITCH + DOT, each, tuple(paths))
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One day's two columns in a chart 100 high."""

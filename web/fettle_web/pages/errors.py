@@ -7,11 +7,12 @@ from fettle_server.estate.people.rules import Forbidden
 from fettle_server.observed import log
 from fettle_server.paging import PageError
 from fettle_server.reactive.views import IncidentQueryError
-from fettle_web import auth
 from flask import Flask, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
+
+from fettle_web import auth
 
 _WORDS: dict[int, tuple[str, str]] = {
     400: ("That did not make sense", "The address or the form was not one of this console's. Go back and try again."),
@@ -26,7 +27,10 @@ _WORDS: dict[int, tuple[str, str]] = {
     500: ("Something went wrong on our side", "It has been logged. Try again; if it stays, tell whoever runs this server."),
     503: ("Busy just now", "Try again in a moment."),
 }
-FORM_EXPIRED = ("That form was too old", "You signed in or out since it was opened. Go back, load the page again and repeat it.")
+FORM_EXPIRED = (
+    "That form was too old",
+    "You signed in or out since it was opened. Go back, load the page again and repeat it.",
+)
 
 
 def install(app: Flask) -> None:
@@ -49,8 +53,7 @@ def _refused(error: HTTPException) -> ResponseReturnValue:
     if status < 400 or auth.is_api():
         return error.get_response()
     title, text = _WORDS.get(status, (error.name, "Go back and try again."))
-    answer = _page(status, (title, text))
-    return answer
+    return _page(status, (title, text))
 
 
 def _expired(error: CSRFError) -> ResponseReturnValue:

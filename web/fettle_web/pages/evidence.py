@@ -11,6 +11,7 @@ from fettle_protocol import catalogue
 from fettle_protocol.policy import Policy, Rule
 from fettle_server.db import from_ms, to_ms
 from fettle_server.reactive.views import FaultOfIncident
+
 from fettle_web.pages.drawing import Drawing, draw
 
 SIZE = (640, 150)

@@ -70,5 +70,6 @@ def _faults(tx: Connection, person: Person, endpoint_id: str) -> list[Happening]
 def _incidents(tx: Connection, person: Person, endpoint_id: str) -> list[Happening]:
     rows = incidents.incidents(tx, person, IncidentFilter("all", endpoint_id=endpoint_id), limit=MOST).rows
     return [
-        Happening("incident", "", row.opened_at, row.resolved_at, f"Incident {row.number}: {row.title}", row.number) for row in rows
+        Happening("incident", "", row.opened_at, row.resolved_at, f"Incident {row.number}: {row.title}", row.number)
+        for row in rows
     ]

@@ -12,12 +12,13 @@ from fettle_server.estate.people.rules import Forbidden, Person
 from fettle_server.proactive import queries as proactive
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.rules import IMPACTS, URGENCIES, Refused
+from flask import abort, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+
 from fettle_web import auth, store
 from fettle_web.pages.evidence import seen
 from fettle_web.pages.parts import once, pages, respond
 from fettle_web.pages.priorities import IMPACT_WORDS, URGENCY_WORDS
-from flask import abort, redirect, request, url_for
-from flask.typing import ResponseReturnValue
 
 BY_MISTAKE = "Resolved by mistake."
 DONE = {
@@ -86,8 +87,8 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
     person, now = auth.person(), utc_now()
     done = request.args.get("done", "")
     with store.reading() as tx:
-        find = once(lambda: queries.incident(tx, person, number))
-        if find() is None:
+        found = queries.incident(tx, person, number)
+        if found is None:
             abort(404)
         policy = proactive.current_policy(tx)
         return respond(
@@ -95,10 +96,10 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             tx,
             nav="incidents",
             number=number,
-            find=find,
+            find=lambda: found,
             now=now,
-            rule=once(lambda: policy.rule(_rule_of(find()))),
-            seen=once(lambda: seen(find().faults, policy)),
+            rule=once(lambda: policy.rule(found.rule)),
+            seen=once(lambda: seen(found.faults, policy)),
             alike=once(lambda: queries.alike(tx, person, number)),
             impacts=[(key, IMPACT_WORDS[key]) for key in IMPACTS],
             urgencies=[(key, URGENCY_WORDS[key]) for key in URGENCIES],
@@ -110,7 +111,3 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             undo=UNDO.get(done),
             by_mistake=BY_MISTAKE,
         )
-
-
-def _rule_of(row: Any) -> str:
-    return str(row.rule)

@@ -10,10 +10,11 @@ from fettle_server.estate.people.rules import Person
 from fettle_server.reactive import queries
 from fettle_server.reactive.rules import PRIORITIES, IncidentState
 from fettle_server.reactive.views import IncidentFilter
-from fettle_web import auth, store, words
-from fettle_web.pages.parts import CSV_ROWS, PAGE_ROWS, address, once, pages, respond, sheet, whole
 from flask import request
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store, words
+from fettle_web.pages.parts import CSV_ROWS, PAGE_ROWS, address, once, pages, respond, sheet, whole
 
 TABS = (
     ("open", "Open", {"state": None, "who": None}),

@@ -16,7 +16,16 @@ from fettle_server.estate.endpoints.views import InventoryView
 MOST_ROWS = 2000
 _LONGEST = 300
 _ORDER = ("hardware", "software")
-_SPELLING = {"os": "system", "cpu": "processor", "tpm": "TPM", "uefi": "UEFI", "bytes": "size", "mhz": "MHz", "mts": "MT/s", "mac": "MAC"}
+_SPELLING = {
+    "os": "system",
+    "cpu": "processor",
+    "tpm": "TPM",
+    "uefi": "UEFI",
+    "bytes": "size",
+    "mhz": "MHz",
+    "mts": "MT/s",
+    "mac": "MAC",
+}
 _SPELT = re.compile(rf"\b(?:{'|'.join(_SPELLING)})\b")
 
 

@@ -7,21 +7,26 @@ import datetime as dt
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.endpoints import queries as endpoints
+from fettle_server.estate.endpoints.rules import ORDER
+from fettle_server.estate.endpoints.views import SchoolTile
 from fettle_server.estate.people.rules import Person
 from fettle_server.journal import queries as journal
 from fettle_server.journal.queries import AuditFilter
 from fettle_server.proactive import queries as proactive
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter, IncidentRow
+
 from fettle_web import auth, store
 from fettle_web.pages.changes import Change, changes
-from fettle_web.pages.drawing import columns
+from fettle_web.pages.drawing import Dots, columns, dots
 from fettle_web.pages.parts import once, pages, respond
 
-SHOWN = 8
+SHOWN, FEWER = 8, 5
 _LOOKED_AT = 200
 _NEWS_LOOKED_AT = 500
 TREND_DAYS = 14
+NARROW_COLUMNS, WIDE_COLUMNS, NARROW_MOST = 18, 41, 36
+DOTS_MOST = 5000
 
 
 @pages.get("/")
@@ -35,13 +40,16 @@ def overview() -> str:
             tx,
             nav="overview",
             shown=SHOWN,
+            fewer=FEWER,
             cases=cases,
             counts=once(lambda: endpoints.counts(tx, person)),
             schools=once(lambda: endpoints.schools(tx, person)),
             trend=once(lambda: incidents.trend(tx, person, TREND_DAYS, utc_now())),
             news=once(lambda: _today(tx, person, utc_now())),
             bars=lambda days: columns([(day.opened, day.resolved) for day in days]),
-            size=_size,
+            dots=_dots,
+            narrow_most=NARROW_MOST,
+            dots_most=DOTS_MOST,
         )
 
 
@@ -62,7 +70,7 @@ def _today(tx: Connection, person: Person, now: dt.datetime) -> list[Change]:
     return changes([row for row in rows if now - row.at < dt.timedelta(days=1)])[:SHOWN]
 
 
-def _size(pcs: int, most: int) -> int:
-    """A school's tile: 1 small, 2 middle, 3 wide, against the largest school."""
-    share = pcs / most if most else 0
-    return 3 if share > 0.6 else 2 if share > 0.25 else 1
+def _dots(tile: SchoolTile) -> Dots:
+    """A school as large as it is: a dot for each PC, in a wide tile where they are many."""
+    counts = [(state.value, int(getattr(tile, state.value))) for state in ORDER]
+    return dots(counts, WIDE_COLUMNS if tile.endpoints > NARROW_MOST else NARROW_COLUMNS)

@@ -13,13 +13,14 @@ from fettle_server.estate.people.rules import Person
 from fettle_server.proactive import queries as proactive
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter
+from flask import Response, abort, jsonify, request, url_for
+from flask.typing import ResponseReturnValue
+
 from fettle_web import auth, store
 from fettle_web.pages import charts, vitals
 from fettle_web.pages.happenings import happenings
 from fettle_web.pages.inventory import sections
 from fettle_web.pages.parts import address, once, pages, respond
-from flask import Response, abort, jsonify, request, url_for
-from flask.typing import ResponseReturnValue
 
 FAULTS = 50
 INCIDENTS = 10
@@ -51,7 +52,9 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             strip=once(lambda: _strip(tx, person, detail, now)),
             open_faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=True, limit=FAULTS)),
             faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=False, limit=FAULTS)),
-            cases=once(lambda: incidents.incidents(tx, person, IncidentFilter("all", endpoint_id=endpoint_id), limit=INCIDENTS)),
+            cases=once(
+                lambda: incidents.incidents(tx, person, IncidentFilter("all", endpoint_id=endpoint_id), limit=INCIDENTS)
+            ),
             summary=once(lambda: charts.summary(history())),
             happenings=once(lambda: happenings(tx, person, endpoint_id, window.start, now)),
             inventory=once(lambda: sections(endpoints.inventory(tx, person, endpoint_id))),

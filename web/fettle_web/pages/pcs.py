@@ -9,10 +9,11 @@ from fettle_server.estate.endpoints import queries
 from fettle_server.estate.endpoints.rules import ORDER
 from fettle_server.estate.endpoints.views import SORTS, EndpointFilter, EndpointRow
 from fettle_server.estate.people.rules import Person
-from fettle_web import auth, store, words
-from fettle_web.pages.parts import CSV_ROWS, PAGE_ROWS, address, once, pages, respond, sheet, whole
 from flask import request
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store, words
+from fettle_web.pages.parts import CSV_ROWS, PAGE_ROWS, address, once, pages, respond, sheet, whole
 
 SYSTEMS = ("windows", "linux", "macos")
 SEARCH_LENGTH = 100

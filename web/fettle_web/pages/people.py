@@ -6,9 +6,10 @@ from fettle_server.clock import utc_now
 from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import Act, PeopleError, Role
-from fettle_web import auth, store
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, abort, flash, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
 
 blueprint = Blueprint("people", __name__, url_prefix="/people")
 
@@ -49,9 +50,10 @@ def reset_password(user_id: int) -> ResponseReturnValue:
     """Give a person a new one-time password, and show it, this once."""
     admin = auth.demand(Act.MANAGE_PEOPLE)
     with store.writing() as tx:
+        name = next((user.name for user in queries.users(tx, admin) if user.id == user_id), None)
+        if name is None:
+            abort(404)
         password = actions.reset_password(tx, admin, user_id, utc_now())
-    with store.reading() as tx:
-        name = next(user.name for user in queries.users(tx, admin) if user.id == user_id)
     return _page(name=name, password=password)
 
 

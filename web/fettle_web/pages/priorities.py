@@ -5,10 +5,11 @@ from __future__ import annotations
 from fettle_server.clock import utc_now
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.rules import IMPACTS, PRIORITIES, URGENCIES
-from fettle_web import auth, store
-from fettle_web.pages.parts import pages, respond
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
+from fettle_web.pages.parts import pages, respond
 
 IMPACT_WORDS = {"user": "One person", "room": "A room's lesson", "school": "The whole school"}
 URGENCY_WORDS = {"low": "Can wait", "medium": "Will hinder soon", "high": "Hinders now"}

@@ -7,10 +7,11 @@ from fettle_server.estate.endpoints.rules import ORDER
 from fettle_server.estate.endpoints.views import EndpointFilter
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter
-from fettle_web import auth, store
-from fettle_web.pages.parts import PAGE_ROWS, once, pages, respond
 from flask import abort
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
+from fettle_web.pages.parts import PAGE_ROWS, once, pages, respond
 
 MARKS = 500
 

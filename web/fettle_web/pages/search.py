@@ -7,11 +7,12 @@ from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.endpoints.views import EndpointFilter
 from fettle_server.estate.people.rules import Person
 from fettle_server.reactive import queries as incidents
-from fettle_server.reactive.views import IncidentFilter
-from fettle_web import auth, store
-from fettle_web.pages.parts import pages
+from fettle_server.reactive.views import IncidentFilter, IncidentRow
 from flask import jsonify, request, url_for
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, store
+from fettle_web.pages.parts import pages
 
 EACH = 6
 _LONGEST = 100
@@ -32,7 +33,7 @@ def _incidents(tx: Connection, person: Person, text: str) -> list[Found]:
     number = text.lstrip("#")
     if number.isascii() and number.isdigit() and len(number) < 10:
         one = incidents.incident(tx, person, int(number))
-        rows = (one,) if one else ()
+        rows: tuple[IncidentRow, ...] = (one,) if one else ()
     else:
         rows = incidents.incidents(tx, person, IncidentFilter(state="all", search=text), limit=EACH).rows
     return [
@@ -49,7 +50,13 @@ def _incidents(tx: Connection, person: Person, text: str) -> list[Found]:
 def _pcs(tx: Connection, person: Person, text: str) -> list[Found]:
     rows = endpoints.endpoints(tx, person, EndpointFilter(search=text, sort="name"), limit=EACH).rows
     return [
-        {"what": row.name, "where": row.school, "icon": "pc", "state": row.state.value, "href": url_for("pages.pc", endpoint_id=row.id)}
+        {
+            "what": row.name,
+            "where": row.school,
+            "icon": "pc",
+            "state": row.state.value,
+            "href": url_for("pages.pc", endpoint_id=row.id),
+        }
         for row in rows
     ]
 

@@ -6,9 +6,10 @@ from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.people import actions, queries
 from fettle_server.estate.people.rules import Person
-from fettle_web import auth, devices, security, store
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+
+from fettle_web import auth, devices, security, store
 
 NAME_LIMIT = "10 per minute; 60 per hour"
 """Wrong passwords for one name, whoever tries; what one address may try is a setting."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from flask import Flask
-
 from fettle_server.reactive.views import TimelineEntry
+from flask import Flask
 
 _KINDS = {
     "opened": "opened this incident",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from fettle_protocol.policy import Policy, Rule
 from fettle_server.estate.endpoints.views import ReadingView, SeriesView
+
 from fettle_web.pages.drawing import Drawing, draw
 
 USUAL = (

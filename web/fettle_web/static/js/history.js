@@ -86,12 +86,12 @@ function chartOf(chart, times, colours, isLast) {
     bands.push({ series: [i * 3 + 1, i * 3 + 2], fill: fade(stroke) });
   });
   const plot = new uPlot({
-    width: width(), height: isLast ? 104 : 84, padding: [8, RIGHT, 0, 0],
+    width: width(), height: isLast ? 106 : 86, padding: [10, RIGHT, 0, 0],
     scales: { x: { time: true, range: () => [data.start / 1000, data.end / 1000] }, y: { range: (_, low, high) => range(chart, low, high) } },
     axes: [axisX(colours, isLast), axisY(chart, colours)],
     cursor: { sync: { key: "history" }, points: { show: false }, drag: { x: false, y: false }, y: false },
     legend: { show: false }, series, bands,
-    hooks: { drawAxes: [(each) => drawLevels(each, chart, colours)], setCursor: [(each) => follow(each, chart, values, colours)] },
+    hooks: { drawAxes: [(each) => drawFaults(each, colours), (each) => drawLevels(each, chart, colours)], setCursor: [(each) => follow(each, chart, values, colours)] },
   }, columns, box);
   plots.push(plot);
   label(chart, values, colours, null);
@@ -101,14 +101,15 @@ function width() {
   return Math.max(200, place.clientWidth - 2 * parseFloat(getComputedStyle(place.firstElementChild || place).paddingLeft || 16));
 }
 
-function fade(colour) {
+function fade(colour, strength = "22") {
   const bare = colour.replace("#", "");
-  return /^[0-9a-f]{6}$/i.test(bare) ? `#${bare}22` : "transparent";
+  return /^[0-9a-f]{6}$/i.test(bare) ? `#${bare}${strength}` : "transparent";
 }
 
 function range(chart, low, high) {
-  if (chart.unit === "%") return [0, 100];
   if (low === null || high === null) return [0, 1];
+  for (const { value } of chart.levels) if (value <= high * 2 + 1) high = Math.max(high, value);
+  if (chart.unit === "%") return high > 50 ? [0, 100] : [0, Math.max(high * 1.15, 5)];
   const air = (high - low) * 0.1 || Math.abs(high) * 0.1 || 1;
   return [low >= 0 ? Math.max(0, low - air) : low - air, high + air];
 }
@@ -138,6 +139,20 @@ function axisY(chart, colours) {
 function short(value, unit) {
   if (unit === "bytes" || unit === "bytes/s") return reading(value, "bytes").replace("bytes", "B");
   return unit === "%" ? `${number(value)} %` : number(value);
+}
+
+// A faint shade behind the readings while a fault lasted, so that cause and effect are seen together.
+function drawFaults(plot, colours) {
+  const { ctx, bbox } = plot;
+  ctx.save();
+  for (const one of data.lanes) {
+    if (one.lane !== "fault") continue;
+    const from = Math.max(bbox.left, plot.valToPos(one.from / 1000, "x", true));
+    const to = Math.min(bbox.left + bbox.width, plot.valToPos((one.to ?? data.end) / 1000, "x", true));
+    ctx.fillStyle = fade(colours[one.state] || colours.ink, "14");
+    if (to > from) ctx.fillRect(from, bbox.top, to - from, bbox.height);
+  }
+  ctx.restore();
 }
 
 function drawLevels(plot, chart, colours) {
@@ -179,7 +194,7 @@ function label(chart, values, colours, at) {
     const swatch = document.createElement("i");
     swatch.style.background = colours.lines[i];
     const value = at === null ? line.mean.findLast((each) => each !== null) : line.mean[at];
-    part.append(swatch, chart.lines.length > 1 || line.name !== chart.title ? `${line.name} ${reading(value, chart.unit)}` : reading(value, chart.unit));
+    part.append(swatch, chart.lines.length > 1 ? `${line.name} ${reading(value, chart.unit)}` : reading(value, chart.unit));
     return part;
   }));
 }

@@ -32,11 +32,16 @@ export function refreshTimes(root = document) {
   for (const element of root.querySelectorAll("time[datetime]")) {
     const ms = Date.parse(element.dateTime);
     if (Number.isNaN(ms)) continue;
-    const words = element.hasAttribute("data-exact") ? exact(ms) : ago(ms);
+    const words = wording(element, ms);
     if (element.textContent !== words) element.textContent = words;
     const title = exact(ms);
     if (element.title !== title) element.title = title;
   }
+}
+
+function wording(element, ms) {
+  if (element.hasAttribute("data-exact")) return exact(ms);
+  return element.hasAttribute("data-span") ? span(Math.max(0, (now() - ms) / 1000)) : ago(ms);
 }
 
 export function keepTimes() {
