@@ -35,7 +35,7 @@ STATUS_EVERY_S, STATUS_AT_LEAST_S = 60.0, 10.0
 COST_EVERY_S = 60.0
 LEAVE_WITHIN_S = 2.0
 WOKE_AFTER_S = 5.0
-_RENEW_CHECK_S, _RENEW_RETRY_S = 60.0, 600.0
+_RENEW_FIRST_S, _RENEW_CHECK_S, _RENEW_RETRY_S = 3.0, 60.0, 600.0
 _LOCK_TRIES = 20
 
 
@@ -118,7 +118,7 @@ class Loop:
         self._cost_beat = _Beat(COST_EVERY_S, now_s)
         self._slow_status_beat = _Beat(STATUS_EVERY_S, now_s)
         self._status_beat = _Beat(STATUS_AT_LEAST_S, now_s)
-        self._renew_beat = _Beat(_RENEW_CHECK_S, now_s + _RENEW_CHECK_S / 6)
+        self._renew_beat = _Beat(_RENEW_CHECK_S, now_s + _RENEW_FIRST_S)
 
     def _target(self) -> Any:
         return machine.target(self._state, self._known, self._settings)
@@ -281,6 +281,10 @@ class Loop:
     def _link_changed(self) -> None:
         self._link_changed_ms = self.agent.clock.server_ms()
         self._last_error = self._link.state.text or self._last_error
+        if self._link.state.code == "cut" and self.agent.clock.server_ms() > self._known.not_after_ms:
+            # a server ends a stream with an expired certificate without a word
+            expired = f"this machine's certificate expired at {status.rfc3339(self._known.not_after_ms)}"
+            self._link.state.code, self._link.state.text = "expired", f"{expired}: enrol it again with a new token and --force"
         self._last_vitals_s = 0.0
         self._status_urgent = True
 

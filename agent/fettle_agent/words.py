@@ -9,92 +9,54 @@ from fettle_agent.errors import PeerError
 
 _SIGNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
-        ("http proxy", "proxy returned", "http connect handshake"),
+        ("http proxy returned", "http proxy"),
         "proxy",
         "the proxy does not let {address} through: allow CONNECT to it there, or correct its user and password",
     ),
     (
         (
-            "dns resolution",
-            "name resolution",
-            "name or service not known",
-            "nodename nor servname",
-            "could not contact dns",
+            "hostname lookup error",
+            "address lookup failed",
             "domain name not found",
-            "temporary failure in name",
-            "getaddrinfo",
+            "dns resolution",
+            "name or service not known",
         ),
         "name",
         "the name in {address} cannot be resolved: check the name and this machine's DNS",
     ),
     (
-        ("hostname verification", "ssl_error_ssl: error:1000007d", "hostname mismatch", "peer name"),
+        ("certificate has expired", "certificate is not yet valid"),
+        "clock",
+        "by this machine's clock the certificate at {address} is not valid now: set the clock, or renew the server's certificate",
+    ),
+    (
+        ("certificate_verify_failed", "hostname verification"),
         "intercepted",
-        "the certificate at {address} is not the enrolled server's: TLS may be intercepted; see fettle-agent doctor",
+        "the certificate at {address} is not the enrolled server's: TLS is intercepted on the way, or it is another server; "
+        "fettle-agent doctor names who issued it",
     ),
     (
-        ("certificate_verify_failed", "certificate verify failed", "self signed", "self-signed", "unable to get local issuer"),
-        "untrusted",
-        "the certificate at {address} is not the enrolled server's, or this machine's clock is wrong, or TLS is intercepted: "
-        "run fettle-agent doctor to see which",
-    ),
-    (
-        (
-            "certificate expired",
-            "certificate_expired",
-            "sslv3_alert_certificate",
-            "tlsv1_alert_unknown_ca",
-            "tlsv13_alert",
-            "alert_bad_certificate",
-            "alert_certificate",
-            "alert unknown ca",
-        ),
-        "identity",
-        "{address} does not accept this machine's certificate: enrol it again with a new token",
-    ),
-    (
-        ("wrong_version_number", "wrong version number", "no alpn", "missing selected alpn", "cannot check peer"),
+        ("wrong_version_number", "cannot check peer", "missing selected alpn"),
         "protocol",
         "what answers at {address} is not a Fettle server: check host and port",
     ),
     (
-        ("connection refused", "no connection could be made"),
+        ("connection refused",),
         "refused",
-        "nothing listens at {address}: check that the server runs and that the port is right",
+        "nothing listens at {address}, or the proxy to it is gone: check that the server runs, and host and port",
     ),
     (
-        (
-            "timed out",
-            "timeout",
-            "deadline",
-            "no route to host",
-            "network is unreachable",
-            "host is unreachable",
-            "unreachable",
-        ),
+        ("timed out", "timeout", "deadline", "no route to host", "unreachable"),
         "unreachable",
         "{address} does not answer: check this machine's network, and firewalls on the way",
     ),
     (
-        (
-            "socket closed",
-            "connection reset",
-            "broken pipe",
-            "goaway",
-            "stream removed",
-            "recvmsg",
-            "endpoint closing",
-            "connection aborted",
-            "reset by peer",
-            "handshaker shutdown",
-            "handshake failed",
-            "keepalive watchdog",
-            "ping timeout",
-        ),
+        ("socket closed", "connection reset", "reset by peer", "broken pipe", "goaway", "stream removed", "handshake failed"),
         "cut",
         "the connection to {address} was cut",
     ),
 )
+"""Marks in what gRPC says, in the order in which they are looked for; a handshake that failed for no named reason was cut."""
 
 
 def explain(status: str, details: str, address: str) -> PeerError:
