@@ -20,8 +20,9 @@ from fettle_agent.collectors.services import Condition, Service
 
 MAX_AGE_S = 300.0
 MAX_AGE_WITHOUT_PID_FILE_S = 60.0
-_PID_FILE = re.compile(r"^\s*(?:export\s+)?PID_?FILE=[\"']?([^\s\"';#]+)|^#\s*pidfile:\s*(\S+)", re.MULTILINE)
-_STAYS = re.compile(r"PID_?FILE=|start-stop-daemon|start_daemon|pidofproc|\bDAEMON=|pg_ctlcluster|^\s*daemon ", re.MULTILINE)
+_PID_FILE = re.compile(r"^\s*(?:export\s+)?PID_?FILE=[\"']?([^\s\"';#]+)|(?<![\w$}])(/[\w./-]+\.pid)\b", re.MULTILINE)
+_KNOWS_STATUS = re.compile(r"\bstatus\b[^\n]*\)|init-d-script")
+_KEEPS_PID_FILE = re.compile(r"init-d-script|PID_?FILE=|--pidfile|\bpidofproc\b|\bstatus_of_proc\b|\.pid\b|pg_ctlcluster")
 _START_LINK = re.compile(r"^S\d\d(.+)$")
 _BY_STATUS = {
     0: (Condition.RUNNING, ""),
@@ -46,9 +47,9 @@ def started(folder: Path) -> frozenset[str]:
     return frozenset(found[1] for found in map(_START_LINK.match, entries) if found is not None)
 
 
-def stays(script: str) -> bool:
-    """True where an init script runs something that stays and can tell its status."""
-    return "status" in script and _STAYS.search(script) is not None
+def knows_status(script: str) -> bool:
+    """True where an init script, or Debian's frame for them, has an answer to "status"; others would fail with their usage."""
+    return _KNOWS_STATUS.search(script) is not None
 
 
 def pid_files(script: str, name: str) -> tuple[str, ...]:
@@ -58,11 +59,16 @@ def pid_files(script: str, name: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*whole, f"/run/{name}.pid", f"/run/{name}/*.pid", f"/run/{name}/pid"]))
 
 
-def service_of(name: str, status: int) -> tuple[Service, ...]:
-    """The service that a script's exit status describes; none where the script does not know."""
+def service_of(name: str, status: int, *, keeps_pid_file: bool = True) -> tuple[Service, ...]:
+    """The service that a script's exit status describes (LSB); none where the script does not know.
+
+    Careless scripts say 1 for what never ran: without a pid file that outlived its process, nothing has died.
+    """
     if status not in _BY_STATUS:
         return ()
     condition, detail = _BY_STATUS[status]
+    if condition is Condition.DIED and not keeps_pid_file:
+        condition, detail = Condition.STOPPED, "stopped"
     return (Service(name, condition, detail),)
 
 
@@ -86,28 +92,28 @@ class Scripts:
         names = started(self._links)
         self._watched = {name: watched for name, watched in self._watched.items() if name in names}
         for name in sorted(names - set(self._watched)):
-            text = _text(self._init / name)
-            if stays(text):
-                self._watched[name] = _watched(name, self._init / name, pid_files(text, name))
+            script = self._init / name
+            text = _text(script)
+            if knows_status(text):
+                self._watched[name] = _watched(name, script, text)
 
 
-def _watched(name: str, script: Path, patterns: tuple[str, ...]) -> Renewed[tuple[Service, ...]]:
+def _watched(name: str, script: Path, text: str) -> Renewed[tuple[Service, ...]]:
     """The script's answer, kept while its sign holds; one that runs without a pid file gives no sign: it is asked often."""
+    sign = partial(_sign, pid_files(text, name))
+    keeps_pid_file = _KEEPS_PID_FILE.search(text) is not None
     blind = [False]
 
     def ask() -> tuple[Service, ...]:
-        services = _ask(name, os.fspath(script))
-        blind[0] = not _sign(patterns) and any(service.condition is Condition.RUNNING for service in services)
+        try:
+            status, _ = tools.ended(os.fspath(script), "status", timeout_s=5)
+        except CollectError:
+            return ()
+        services = service_of(name, status, keeps_pid_file=keeps_pid_file)
+        blind[0] = not sign() and any(service.condition is Condition.RUNNING for service in services)
         return services
 
-    return Renewed(ask, partial(_sign, patterns), max_age_s=lambda: MAX_AGE_WITHOUT_PID_FILE_S if blind[0] else MAX_AGE_S)
-
-
-def _ask(name: str, script: str) -> tuple[Service, ...]:
-    try:
-        return service_of(name, tools.ended(script, "status", timeout_s=5)[0])
-    except CollectError:
-        return ()
+    return Renewed(ask, sign, max_age_s=lambda: MAX_AGE_WITHOUT_PID_FILE_S if blind[0] else MAX_AGE_S)
 
 
 def _sign(patterns: tuple[str, ...]) -> Hashable:

@@ -114,20 +114,33 @@ def test_link_that_comes_or_goes_changes_what_is_watched(etc):
 
 
 def test_script_that_does_not_know_its_status_says_nothing(etc):
-    (etc / "init.d" / "demo").write_text("#!/bin/sh\nPIDFILE=/run/x.pid\n# status\nexit 4\n")
+    (etc / "init.d" / "demo").write_text("#!/bin/sh\nPIDFILE=/run/x.pid\n# status\nexit 4 # status)\n")
 
     assert initscripts_linux.Scripts(etc).services() == ()
 
 
-def test_script_that_only_does_its_work_once_is_not_watched():
-    assert not initscripts_linux.stays("#!/bin/sh\ncase $1 in start|status) hwclock --hctosys;; esac\n")
-    assert initscripts_linux.stays("status) status_of_proc\nDAEMON=/usr/sbin/cron\n")
+def test_script_without_an_answer_to_status_is_not_watched():
+    assert not initscripts_linux.knows_status("#!/bin/sh\n# status is not known\ncase $1 in start) hwclock --hctosys;; esac\n")
+    assert initscripts_linux.knows_status("case $1 in start|status) true;; esac")
+    assert initscripts_linux.knows_status("#!/usr/bin/env /lib/init/init-d-script\nDAEMON=/usr/bin/prometheus\n")
+
+
+@pytest.mark.parametrize(
+    ("status", "keeps_pid_file", "conditions"),
+    [(0, True, [RUNNING]), (1, True, [DIED]), (2, True, [DIED]), (1, False, [STOPPED]), (3, True, [STOPPED]), (4, True, [])],
+)
+def test_exit_status_of_a_script(status, keeps_pid_file, conditions):
+    found = initscripts_linux.service_of("demo", status, keeps_pid_file=keeps_pid_file)
+
+    assert [service.condition for service in found] == conditions
 
 
 def test_pid_files_are_where_the_script_says_and_where_most_are():
-    found = initscripts_linux.pid_files('PIDFILE="/var/run/crond.pid"\nOTHER=1\nPIDFILE=$UNKNOWN/x.pid\n', "cron")
+    found = initscripts_linux.pid_files(
+        'PIDFILE="/var/run/crond.pid"\nPIDFILE=$UNKNOWN/x.pid\nkill $(cat /tmp/own.pid)\n', "cron"
+    )
 
-    assert found == ("/var/run/crond.pid", "/run/cron.pid", "/run/cron/*.pid", "/run/cron/pid")
+    assert found == ("/var/run/crond.pid", "/tmp/own.pid", "/run/cron.pid", "/run/cron/*.pid", "/run/cron/pid")
 
 
 @pytest.mark.parametrize(("text", "level"), [("N 5\n", "5"), ("2 3", "3"), ("unknown\n", "2"), ("", "2"), ("N S", "2")])
