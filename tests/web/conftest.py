@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import argon2
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock, db, migrations
 from fettle_server.config import Settings
 from fettle_server.estate.enrolment.pki import make_authority
 from fettle_server.estate.people import actions as people
+from fettle_server.estate.people import passwords
 from fettle_server.estate.people import queries as people_queries
 from fettle_server.estate.people.rules import SYSTEM, Person, Role
 from fettle_server.estate.tables import Certificate, Endpoint, School, User, Vitals
@@ -44,6 +46,12 @@ class Console:
     def begin(self) -> Any:
         """A writing transaction, for a with statement."""
         return self.engine.begin()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        store = self.app.extensions["fettle"]
+        for engine in (self.engine, store.reader, store.writer):
+            engine.dispose()
 
     def value(self, statement: Any) -> Any:
         """The one value of a statement."""
@@ -101,6 +109,14 @@ class Client:
         return self.form_token
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashes() -> Iterator[None]:
+    """The real hasher with the least work that it allows: these tests make hundreds of people."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_HASHER", argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        yield
+
+
 @pytest.fixture(scope="session")
 def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated SQLite file with two schools, a PC in each and an incident on each, to copy."""
@@ -121,7 +137,7 @@ def store_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _populate(tx: sa.Connection, number: int, school: str, now: dt.datetime) -> None:
     """School `number` with its PC `number` (id 32 times the digit), fault `number` and incident `number`."""
-    name = f"{school.split()[0].lower()}-pc"
+    name = {HARBOUR: "harbour-pc", HILLTOP: "hilltop-pc"}[school]
     tx.execute(sa.insert(School).values(id=number, name=school, created_at=now))
     endpoint = {
         "pk": number, "id": str(number) * 32, "school_id": number, "name": name, "search": name, "system": "linux",
@@ -138,21 +154,20 @@ def _populate(tx: sa.Connection, number: int, school: str, now: dt.datetime) -> 
     }  # fmt: skip
     tx.execute(sa.insert(Incident).values(incident))
     fault = {
-        "endpoint_pk": number, "rule": "disk-full", "instance": f"/{name}", "severity": "ill", "since_at": now, "raised_at": now,
-        "value": 97.0, "incident_number": number, "evidence": {"raised": [[db.to_ms(now), 97.0]], "cleared": []},
+        "endpoint_pk": number, "rule": "disk-full", "instance": f"/{name}", "severity": "ill", "since_at": now,
+        "raised_at": now, "value": 97.0, "incident_number": number, "evidence": {"raised": [[db.to_ms(now), 97.0]], "cleared": []},
     }  # fmt: skip
     tx.execute(sa.insert(Fault).values(fault))
     tx.execute(sa.insert(Vitals).values(endpoint_pk=number, at=now, body=b""))
 
 
-@pytest.fixture
-def open_console(store_template: Path, tmp_path: Path) -> Iterator[Callable[..., Console]]:
-    """Opens a console with these settings over its own copy of the store."""
+@pytest.fixture(scope="session")
+def console_opener(store_template: Path) -> Iterator[Callable[..., Console]]:
+    """Opens a console with these settings in that directory, over its own copy of the store."""
     opened: list[Console] = []
 
-    def open_one(**settings: Any) -> Console:
-        data = tmp_path / f"data{len(opened)}"
-        data.mkdir()
+    def open_one(data: Path, **settings: Any) -> Console:
+        data.mkdir(exist_ok=True)
         shutil.copyfile(store_template, data / "fettle.db")
         make_authority(data, clock.utc_now())
         chosen = Settings(data=data, **settings)
@@ -165,10 +180,21 @@ def open_console(store_template: Path, tmp_path: Path) -> Iterator[Callable[...,
 
     yield open_one
     for console in opened:
-        console.engine.dispose()
-        store = console.app.extensions["fettle"]
-        store.reader.dispose()
-        store.writer.dispose()
+        console.close()
+
+
+@pytest.fixture
+def open_console(console_opener: Callable[..., Console], tmp_path: Path) -> Iterator[Callable[..., Console]]:
+    """Opens a console with these settings for this test."""
+    opened: list[Console] = []
+
+    def open_one(**settings: Any) -> Console:
+        opened.append(console_opener(tmp_path / f"data{len(opened)}", **settings))
+        return opened[-1]
+
+    yield open_one
+    for console in opened:
+        console.close()
 
 
 @pytest.fixture

@@ -1,0 +1,263 @@
+"""Every route, by every kind of caller: what they get, that a refusal changes nothing, that no other school shows through.
+
+The table below is the rule. A route that is not in it fails the test.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from fettle_server import clock
+from fettle_server.estate.enrolment import actions as enrolment
+from fettle_server.estate.people.rules import SYSTEM, Role
+from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
+from fettle_server.reactive.tables import Incident
+from fettle_web.pages.incident import DEEDS
+
+CALLERS = ("stranger", "vera", "tom", "otto", "ada")
+"""Nobody; viewer and technician of Harbour School, whose things are asked for; technician of Hilltop College; administrator."""
+HARBOUR_PC = "1" * 32
+PERSON_FORM = {"name": "new person", "role": "viewer", "school": "1", "active": "1"}
+WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
+OTHERS_MARKS = {
+    "stranger": ("Harbour", "harbour", "Hilltop", "hilltop"),
+    "vera": ("Hilltop", "hilltop", "2" * 32),
+    "tom": ("Hilltop", "hilltop", "2" * 32),
+    "otto": ("Harbour", "harbour", "1" * 32),
+    "ada": (),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One request and what each caller gets for it; "303!" is an answer that must have changed nothing."""
+
+    method: str
+    rule: str
+    answers: str
+    values: dict[str, Any] = field(default_factory=dict)
+    form: dict[str, Any] | None = None
+    json: dict[str, Any] | None = None
+
+    @property
+    def name(self) -> str:
+        return " ".join([self.method, self.rule, *map(str, self.values.values())])
+
+
+def _deed(name: str) -> Row:
+    """What a page's deed on Harbour's incident answers; some need another state first, which `_prepare` makes."""
+    return Row("POST", "/incidents/<int:number>/<deed>", "303! 403 303 404 303", {"number": 1, "deed": name}, WORDS)
+
+
+def _api_deed(name: str, body: dict[str, Any] | None = None) -> Row:
+    return Row("POST", f"/api/v1/incidents/<int:number>/{name}", "401 403 200 404 200", {"number": 1}, json=body)
+
+
+TABLE = (
+    # Pages                                       stranger, viewer, technician, another school's, administrator
+    Row("GET", "/", "303 200 200 200 200"),
+    Row("GET", "/pcs", "303 200 200 200 200"),
+    Row("GET", "/pcs/<endpoint_id>", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/pcs/<endpoint_id>/history.json", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("POST", "/pcs/<endpoint_id>/revoke", "303! 403 303 404 303", {"endpoint_id": HARBOUR_PC}, {}),
+    Row("GET", "/incidents", "303 200 200 200 200"),
+    Row("GET", "/incidents/<int:number>", "303 200 200 404 200", {"number": 1}),
+    *(_deed(name) for name in DEEDS),
+    Row("GET", "/schools/<int:school_id>", "303 200 200 404 200", {"school_id": 1}),
+    Row("GET", "/search.json", "303 200 200 200 200"),
+    Row("GET", "/live", "303 200 200 200 200"),
+    Row("GET", "/settings/priorities", "303 200 200 200 200"),
+    Row("POST", "/settings/priorities", "303! 403 403 403 303", {}, {"user.low": "1"}),
+    # People, tokens, the journal
+    Row("GET", "/account", "303 200 200 200 200"),
+    Row("GET", "/account/password", "303 200 200 200 200"),
+    Row("POST", "/account/password", "303! 400 400 400 400", {}, {"old": "no", "new": "x" * 12, "again": "x" * 12}),
+    Row("POST", "/account/sessions/<session_id>/end", "303! 303! 303 303! 303!", {"session_id": "<of tom>"}, {}),
+    Row("POST", "/account/sessions/end", "303! 303 303 303 303", {}, {}),
+    Row("POST", "/account/tokens", "303! 200 200 200 200", {}, {"name": "a script", "role": "viewer", "days": "30"}),
+    Row("POST", "/account/tokens/<int:token_id>/revoke", "303! 404 303 404 404", {"token_id": "<of tom>"}, {}),
+    Row("GET", "/people", "303 403 403 403 200"),
+    Row("POST", "/people", "303! 403 403 403 200", {}, PERSON_FORM),
+    Row("POST", "/people/<int:user_id>", "303! 403 403 403 303", {"user_id": 2}, PERSON_FORM),
+    Row("POST", "/people/<int:user_id>/password", "303! 403 403 403 200", {"user_id": 2}, {}),
+    Row("POST", "/people/<int:user_id>/sessions/end", "303! 403 403 403 303", {"user_id": 2}, {}),
+    Row("GET", "/audit", "303 403 403 403 200"),
+    Row("GET", "/enrolment", "303 403 200 200 200"),
+    Row("POST", "/enrolment", "303! 403 200 403 200", {}, {"school": "Harbour School", "uses": "1", "hours": "24"}),
+    Row("POST", "/enrolment/<int:token_id>/end", "303! 403 303 404 303", {"token_id": "<enrolment>"}, {}),
+    # The door, and what machines ask
+    Row("GET", "/sign-in", "200 303 303 303 303"),
+    Row("POST", "/sign-in", "401 401 401 401 401", {}, {"name": "ada", "password": "wrong"}),
+    Row("POST", "/sign-out", "303! 303 303 303 303", {}, {}),
+    Row("GET", "/healthz", "200 200 200 200 200"),
+    Row("GET", "/readyz", "503 503 503 503 503"),
+    Row("GET", "/metrics", "200 200 200 200 200"),
+    # The API
+    Row("GET", "/api/v1/openapi.json", "200 200 200 200 200"),
+    Row("GET", "/api/v1/endpoints", "401 200 200 200 200"),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/readings", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/history", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/incidents", "401 200 200 200 200"),
+    Row("GET", "/api/v1/incidents/<int:number>", "401 200 200 404 200", {"number": 1}),
+    _api_deed("acknowledge"),
+    _api_deed("assign", {"assignee": "tom"}),
+    _api_deed("start"),
+    _api_deed("wait", {"text": "for a part"}),
+    _api_deed("resolve", {"text": "mended"}),
+    _api_deed("close"),
+    _api_deed("reopen", {"text": "not mended"}),
+    _api_deed("comment", {"text": "seen"}),
+    Row("GET", "/api/v1/schools", "401 200 200 200 200"),
+    Row("GET", "/api/v1/tokens", "401 200 200 200 200"),
+    Row("DELETE", "/api/v1/tokens/<int:token_id>", "401 404 204 404 404", {"token_id": "<of tom>"}),
+)
+QUERY = {
+    "/api/v1/endpoints/<endpoint_id>/history": "?key=cpu.busy_percent&start=2026-11-22T00:00:00Z&end=2026-11-22T12:00:00Z",
+    "/search.json": "?q=pc",
+    "/live": "?after=0",
+}
+
+
+@dataclass(slots=True)
+class World:
+    """A console whose store goes back to where it was after each request, and what each caller sends along."""
+
+    console: Any
+    cookies: dict[str, dict[str, str]]
+    form_tokens: dict[str, str]
+    bearers: dict[str, dict[str, str]]
+    known: dict[tuple[str, str], Any]
+    before: sqlite3.Connection
+
+    def ask(self, caller: str, row: Row, *, by_token: bool = False) -> tuple[int, str, bool]:
+        """Status, body and location, and whether anything changed."""
+        self._restore(row)
+        was = self._picture()
+        client = self.console.app.test_client(use_cookies=not by_token)
+        headers = dict(self.bearers[caller]) if by_token else {"X-CSRFToken": self.form_tokens[caller]}
+        for name, value in ({} if by_token else self.cookies[caller]).items():
+            client.set_cookie(name, value)
+        answer = client.open(self._path(row), method=row.method, headers=headers, data=row.form, json=row.json)
+        body = "" if answer.is_streamed and answer.mimetype == "text/event-stream" else answer.get_data(as_text=True)
+        status, told = answer.status_code, body + answer.headers.get("Location", "")
+        answer.close()
+        return status, told, self._picture() != was
+
+    def _path(self, row: Row) -> str:
+        path = row.rule
+        for name, value in row.values.items():
+            path = re.sub(rf"<(int:)?{name}>", str(self.known.get((name, value), value)), path)
+        return path + QUERY.get(row.rule, "")
+
+    def _restore(self, row: Row) -> None:
+        live = sqlite3.connect(self.console.settings.data / "fettle.db")
+        self.before.backup(live)
+        state = {"close": "resolved", "reopen": "closed"}.get(row.values.get("deed") or row.rule.rpartition("/")[2])
+        if state:
+            live.execute("UPDATE incidents SET state = ?, resolved_at = 1, open_faults = 0 WHERE number = 1", (state,))
+            live.commit()
+        live.close()
+
+    def _picture(self) -> list[str]:
+        live = sqlite3.connect(self.console.settings.data / "fettle.db")
+        lines = [line for line in live.iterdump() if not line.startswith('INSERT INTO "journal"')]
+        live.close()
+        return lines
+
+
+@pytest.fixture(scope="module")
+def world(console_opener, tmp_path_factory):
+    """Made once: nothing that a request does outlives it."""
+    console = console_opener(tmp_path_factory.mktemp("permissions"), sign_in_limit="1000 per minute")
+    console.person("ada", Role.ADMINISTRATOR)
+    console.person("tom", Role.TECHNICIAN, "Harbour School")
+    console.person("vera", Role.VIEWER, "Harbour School")
+    console.person("otto", Role.TECHNICIAN, "Hilltop College")
+    with console.begin() as tx:
+        enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
+    return _world(console)
+
+
+def _world(console) -> World:
+    cookies, form_tokens, bearers = {}, {}, {"stranger": {}}
+    for caller in CALLERS:
+        client = console.client(None if caller == "stranger" else caller)
+        form_tokens[caller] = client.token()
+        names = [name for name in ("fettle", "fettle-form") if client.flask.get_cookie(name)]
+        cookies[caller] = {name: client.flask.get_cookie(name).value for name in names}
+        if caller != "stranger":
+            bearers[caller] = console.token(caller)
+    toms = console.people["tom"].id
+    known = {
+        ("session_id", "<of tom>"): console.value(sa.select(Session.secret_sha256).where(Session.user_id == toms))[:16],
+        ("token_id", "<of tom>"): console.value(sa.select(ApiToken.id).where(ApiToken.user_id == toms)),
+        ("token_id", "<enrolment>"): console.value(sa.select(EnrolmentToken.id)),
+    }
+    before = sqlite3.connect(":memory:")
+    live = sqlite3.connect(console.settings.data / "fettle.db")
+    live.backup(before)
+    live.close()
+    return World(console, cookies, form_tokens, bearers, known, before)
+
+
+def test_every_route_is_in_the_table(world):
+    served = {
+        (method, rule.rule)
+        for rule in world.console.app.url_map.iter_rules()
+        if rule.endpoint != "static"
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+    }
+    assert served == {(row.method, row.rule) for row in TABLE}
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_each_caller_gets_what_the_table_says(world, row):
+    got = {caller: world.ask(caller, row) for caller in CALLERS}
+    expected = row.answers.split()
+    assert [str(got[caller][0]) for caller in CALLERS] == [answer.rstrip("!") for answer in expected]
+    for caller, answer in zip(CALLERS, expected, strict=True):
+        _status, told, changed = got[caller]
+        assert not (changed and (answer.endswith("!") or answer >= "400" or row.method == "GET")), caller
+        assert not [mark for mark in OTHERS_MARKS[caller] if mark in _without_own_words(told, row)], caller
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if row.rule.startswith("/api/")], ids=lambda row: row.name)
+def test_a_token_gets_what_its_person_gets(world, row):
+    if row.rule.startswith("/api/v1/tokens/"):
+        pytest.skip("a token may revoke itself, after which the next caller's answer means nothing")
+    got = [str(world.ask(caller, row, by_token=True)[0]) for caller in CALLERS]
+    assert got == row.answers.split()
+
+
+@pytest.mark.parametrize("row", [row for row in TABLE if not row.rule.startswith("/api/")], ids=lambda row: row.name)
+def test_a_token_is_worth_nothing_on_a_page(world, row):
+    by_ada, by_nobody = (world.ask(caller, row, by_token=True)[0] for caller in ("ada", "stranger"))
+    assert by_ada == by_nobody
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/pcs", "/incidents", "/search.json", "/api/v1/endpoints", "/api/v1/incidents", "/api/v1/schools"]
+)
+def test_the_marks_of_a_school_do_show_to_its_own_people(world, path):
+    for caller, mark in (("tom", "harbour"), ("otto", "hilltop"), ("ada", "harbour"), ("ada", "hilltop")):
+        assert mark in world.ask(caller, Row("GET", path, ""))[1].lower(), caller
+
+
+def test_a_refused_deed_leaves_the_incident_as_it_was(world):
+    for caller in ("stranger", "vera", "otto"):
+        world.ask(caller, _deed("resolve"))
+        assert world.console.value(sa.select(Incident.state).where(Incident.number == 1)) == "new"
+
+
+def _without_own_words(told: str, row: Row) -> str:
+    """The answer without what the caller said: an address that is handed back tells nobody anything."""
+    for value in [*row.values.values(), *(row.form or {}).values()]:
+        told = told.replace(str(value), "")
+    return told
