@@ -261,8 +261,8 @@ def _name_of(tx: sa.Connection, user_id: int) -> str:
 
 
 def _keep_an_administrator(tx: sa.Connection, user_id: int) -> None:
-    others = sa.select(User.id).where(User.role == Role.ADMINISTRATOR, User.active, User.id != user_id).limit(1)
-    if tx.scalar(others) is None:
+    administrators = set(tx.scalars(sa.select(User.id).where(User.role == Role.ADMINISTRATOR, User.active)))
+    if administrators == {user_id}:
         raise PeopleError("This is the last administrator: make somebody else one first.")
 
 
