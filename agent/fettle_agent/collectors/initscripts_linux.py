@@ -117,10 +117,15 @@ def _watched(name: str, script: Path, text: str) -> Renewed[tuple[Service, ...]]
 
 
 def _sign(patterns: tuple[str, ...]) -> Hashable:
-    """The processes named by the pid files, and whether each is there."""
+    """The processes named by the pid files, and the state of each: gone, a zombie, or alive."""
     paths = [path for pattern in patterns for path in (glob.glob(pattern) if "*" in pattern else (pattern,))]
     numbers = [number for number in map(_number, paths) if number]
-    return tuple((number, os.path.exists(f"/proc/{number}")) for number in numbers)
+    return tuple((number, _state(number)) for number in numbers)
+
+
+def _state(number: str) -> str:
+    state = _text(Path(f"/proc/{number}/stat")).rpartition(") ")[2][:1]
+    return state if state in ("", "Z", "X") else "alive"
 
 
 def _number(path: str) -> str:
