@@ -14,10 +14,12 @@ import psutil
 from fettle_agent.collectors import Collected, Reading, Setup
 
 Times = dict[str, float]
+LEAST_S = 0.5
+"""Processor seconds below which a share is noise: the counters move in steps of a hundredth."""
 
 
 def busy_percent(before: Times, after: Times) -> float | None:
-    """The share of time between two sums of counters in which some core worked; None where no time passed.
+    """The share of time between two sums of counters in which some core worked; None where too little time passed.
 
     Guest time is counted in user time already; waiting for a disk is idleness of the processor.
     """
@@ -25,7 +27,7 @@ def busy_percent(before: Times, after: Times) -> float | None:
         name: max(0.0, value - before.get(name, 0.0)) for name, value in after.items() if name not in ("guest", "guest_nice")
     }
     total = sum(spent.values())
-    if total <= 0:
+    if total < LEAST_S:
         return None
     idle = spent.get("idle", 0.0) + spent.get("iowait", 0.0)
     return min(100.0, max(0.0, 100.0 * (total - idle) / total))
@@ -39,8 +41,10 @@ def busy(setup: Setup) -> Callable[[], Collected]:
         nonlocal before
         after: Times = psutil.cpu_times()._asdict()
         share = busy_percent(before, after)
-        before = after
-        readings = [] if share is None else [Reading("cpu.busy_percent", share)]
+        readings = []
+        if share is not None:
+            before = after
+            readings.append(Reading("cpu.busy_percent", share))
         if sys.platform != "win32":
             readings.append(Reading("cpu.load_per_core", os.getloadavg()[0] / (os.cpu_count() or 1)))
         return Collected(tuple(readings))

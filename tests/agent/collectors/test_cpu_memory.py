@@ -16,8 +16,9 @@ def test_busy_is_all_but_idle_and_waiting():
     assert cpu.busy_percent(before, after) == 40.0
 
 
-def test_no_time_passed_is_no_data():
+def test_too_little_time_is_no_data():
     assert cpu.busy_percent({"user": 1.0, "idle": 1.0}, {"user": 1.0, "idle": 1.0}) is None
+    assert cpu.busy_percent({"user": 1.0, "idle": 1.0}, {"user": 1.01, "idle": 1.0}) is None
 
 
 def test_counters_that_step_back_stay_within_range():
