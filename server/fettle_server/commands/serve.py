@@ -10,7 +10,7 @@ import typer
 
 from fettle_server import observed
 from fettle_server.commands.listening import why_not
-from fettle_server.commands.parts import Part, PartError, hold, run_directory, run_part
+from fettle_server.commands.parts import Part, PartError, hold, leave, run_directory, run_part
 from fettle_server.commands.store import check_version
 from fettle_server.commands.supervisor import Supervisor
 from fettle_server.config import Settings, load
@@ -31,7 +31,7 @@ def serve(
     settings = load(data, grpc=grpc, http=http, database=database)
     if part is not None:
         run_part(part, settings, supervised=True)
-        return
+        leave()
     parts = tuple(Part) if only is None else (only,)
     check_version(settings)
     _check_addresses(settings, parts)
@@ -44,6 +44,7 @@ def serve(
             Supervisor(settings, parts).run(lambda addresses: _say_ready(settings, addresses))
         finally:
             pid_file.unlink(missing_ok=True)
+    leave()
 
 
 def _say_ready(settings: Settings, addresses: dict[Part, str]) -> None:

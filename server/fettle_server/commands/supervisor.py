@@ -20,7 +20,7 @@ from fettle_server.config import Settings
 
 _TICK_S = 0.05
 _READY_WITHIN_S = 60.0
-_STOP_WITHIN_S = 4.5
+_STOP_WITHIN_S = 4.2
 _STEADY_S = 60.0
 _BACK_OFF_MAX_S = 30.0
 

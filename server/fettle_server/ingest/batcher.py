@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
@@ -192,6 +193,8 @@ def run_writer(main: WriterMain, pipe: Connection, settings: Settings) -> None:
         signal.signal(number, signal.SIG_IGN)
     observed.set_up("writer", level=settings.log_level, form=settings.log_format)
     main(pipe, settings)
+    sys.stderr.flush()
+    os._exit(0)  # all is committed and answered; the edge waits, and an interpreter is slow to tidy up
 
 
 def _say_no_more(pipe: Connection) -> None:

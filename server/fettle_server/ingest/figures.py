@@ -20,7 +20,7 @@ class Figures:
     """Counters of the edge, and the writer's running totals, which start anew with each writer and never go back here."""
 
     def __init__(self) -> None:
-        disable_created_metrics()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self.clones = self._counter("fettle_ingest_clones", "Streams refused because their identity was connected already")
         self.slowed = self._counter("fettle_ingest_slowed", "Rests that streams over their rate were made to take")
