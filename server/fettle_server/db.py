@@ -6,6 +6,9 @@ Owns connections, pragmas and types. Does not know any table (schema.py gathers 
 from __future__ import annotations
 
 import datetime as dt
+import json
+from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import Any
 
 import sqlalchemy as sa
@@ -73,6 +76,63 @@ def from_ms(milliseconds: int) -> dt.datetime:
 def insert_into(tx: sa.Connection, table: Any) -> Any:
     """The insert of the connection's own dialect for a table or model: both know on_conflict_do_update."""
     return postgresql.insert(table) if tx.dialect.name == "postgresql" else sqlite.insert(table)
+
+
+as_json: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+"""A value as the JSON text that a Bulk gives to a JSON column."""
+
+
+class Bulk:
+    """A statement that runs for very many rows: compiled once for each dialect, then given plain tuples.
+
+    SQLAlchemy's own executemany spends more on each row's parameters than SQLite does on storing it. In return the values
+    must be the store's own: milliseconds for a Utc column, as_json(...) for a JSON column. `names` are the statement's
+    parameters, in the order of each row.
+    """
+
+    def __init__(self, statement: Any, *names: str) -> None:
+        self._statement = statement
+        self._names = names
+        self._ready: dict[str, tuple[str, Callable[[Any], Any]]] = {}
+
+    def run(self, tx: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run it for each row."""
+        if rows:
+            text, fit = self._ready.get(tx.dialect.name) or self._prepare(tx.dialect)
+            tx.exec_driver_sql(text, [fit(row) for row in rows])
+
+    def _prepare(self, dialect: sa.Dialect) -> tuple[str, Callable[[Any], Any]]:
+        compiled = self._statement.compile(dialect=dialect, column_keys=list(self._names))
+        order = compiled.positiontup or list(compiled.params)
+        if set(order) != set(self._names):
+            raise TypeError(f"a bulk statement has the parameters {sorted(order)}, its rows {sorted(self._names)}")
+        by_place = itemgetter(*(self._names.index(name) for name in order))
+        fit = by_place if dialect.positional else _named(self._names)
+        self._ready[dialect.name] = (str(compiled), fit)
+        return self._ready[dialect.name]
+
+
+def _named(names: tuple[str, ...]) -> Callable[[Any], Any]:
+    return lambda row: dict(zip(names, row, strict=True))
+
+
+def bulk_insert(model: Any, *names: str) -> Bulk:
+    """A bulk insert of those columns."""
+    return Bulk(sa.insert(model).values({name: sa.bindparam(name) for name in names}), *names)
+
+
+def bulk_update(model: Any, key: Any, *names: str) -> Bulk:
+    """A bulk update of those columns, where the key column has the row's first value."""
+    values: dict[str, Any] = {name: sa.bindparam(name) for name in names}
+    return Bulk(sa.update(model).where(key == sa.bindparam("key")).values(values), "key", *names)
+
+
+def bulk_upsert(dialect: str, model: Any, key: str, *names: str) -> Bulk:
+    """A bulk insert of the key and those columns, which replaces them where the key is there already."""
+    insert: Any = postgresql.insert(model) if dialect == "postgresql" else sqlite.insert(model)
+    upsert = insert.values({name: sa.bindparam(name) for name in (key, *names)})
+    new = {name: insert.excluded[name] for name in names}
+    return Bulk(upsert.on_conflict_do_update(index_elements=[key], set_=new), key, *names)
 
 
 def open_engine(url: str, *, readonly: bool = False) -> sa.Engine:

@@ -7,6 +7,7 @@ needed and belong to no migration. What is in a pack is fettle_protocol.packing'
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import re
 from collections import defaultdict
 from collections.abc import Iterable
@@ -48,10 +49,7 @@ def store(tx: sa.Connection, rows: Iterable[tuple[int, int, bytes]], made: set[i
         if week not in made:
             _make(tx, table)
             made.add(week)
-        packs = weeks[week]
-        upsert = db.insert_into(tx, table)
-        statement = upsert.on_conflict_do_update(index_elements=["id"], set_={"pack": upsert.excluded.pack})
-        tx.execute(statement, [{"id": key, "pack": packs[key]} for key in sorted(packs)])
+        _upsert(tx.dialect.name, table).run(tx, sorted(weeks[week].items()))
 
 
 def read(tx: sa.Connection, endpoint_pk: int, first_hour: int, last_hour: int) -> tuple[HourPack, ...]:
@@ -90,6 +88,11 @@ def _table(week: int) -> sa.Table:
         return known
     key = sa.Column("id", db.Serial, primary_key=True, autoincrement=False)
     return sa.Table(name, _METADATA, key, sa.Column("pack", sa.LargeBinary, nullable=False))
+
+
+@functools.lru_cache(maxsize=128)
+def _upsert(dialect: str, table: sa.Table) -> db.Bulk:
+    return db.bulk_upsert(dialect, table, "id", "pack")
 
 
 def _make(tx: sa.Connection, table: sa.Table) -> None:

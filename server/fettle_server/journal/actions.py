@@ -8,7 +8,10 @@ from typing import Any, TypedDict
 
 import sqlalchemy as sa
 
+from fettle_server.db import as_json, bulk_insert, to_ms
 from fettle_server.journal.tables import Entry
+
+_ADD = bulk_insert(Entry, "at", "kind", "actor", "subject", "school_id", "detail")
 
 
 class Line(TypedDict):
@@ -37,8 +40,11 @@ def record(
 
 def record_all(tx: sa.Connection, lines: Sequence[Line]) -> None:
     """Add many entries, in this order."""
-    if lines:
-        tx.execute(sa.insert(Entry), lines)
+    rows = [
+        (to_ms(line["at"]), line["kind"], line["actor"], line["subject"], line["school_id"], as_json(line["detail"]))
+        for line in lines
+    ]
+    _ADD.run(tx, rows)
 
 
 def drop_before(tx: sa.Connection, before: dt.datetime, limit: int) -> int:

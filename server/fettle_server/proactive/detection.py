@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from fettle_protocol.policy import Policy, Severity
 
-from fettle_server.db import from_ms
+from fettle_server.db import as_json, bulk_insert, bulk_update, from_ms, to_ms
 from fettle_server.estate.endpoints.reports import Event, record_events
 from fettle_server.estate.endpoints.rules import Health, health
 from fettle_server.estate.tables import Endpoint
@@ -96,16 +96,12 @@ def _holding(tx: sa.Connection, pks: set[int]) -> set[int]:
 
 
 IS_OPEN = sa.text("cleared_at IS NULL")
-_STATE = (
-    sa.update(Endpoint)
-    .where(Endpoint.pk == sa.bindparam("key"))
-    .values({name: sa.bindparam(name) for name in ("state", "state_since", "watch_faults", "ill_faults", "open_incidents")})
-)
-_CLEAR = (
-    sa.update(Fault)
-    .where(Fault.id == sa.bindparam("key"))
-    .values({name: sa.bindparam(name) for name in ("cleared_at", "clear_reason", "evidence")})
-)
+_STATE = bulk_update(Endpoint, Endpoint.pk, "state", "state_since", "watch_faults", "ill_faults", "open_incidents")
+_CLEAR = bulk_update(Fault, Fault.id, "cleared_at", "clear_reason", "evidence")
+_ADD = bulk_insert(
+    Fault, "endpoint_pk", "rule", "instance", "severity", "since_at", "raised_at", "cleared_at", "clear_reason", "value",
+    "detail", "evidence", "time_adjusted", "policy_version", "incident_number",
+)  # fmt: skip
 
 
 class _Round:
@@ -222,8 +218,7 @@ class _Round:
 
     def _write(self) -> None:
         self._board.write()
-        if self._new:
-            self._tx.execute(sa.insert(Fault), [_row(patient.pk, fault) for patient, fault in self._new])
+        _ADD.run(self._tx, [_row(patient.pk, fault) for patient, fault in self._new])
         self._write_cleared()
         self._write_states()
         record_events(self._tx, self._notes)
@@ -234,7 +229,7 @@ class _Round:
         ids = [fault.id for fault in self._over]
         rows = self._tx.execute(sa.select(Fault.id, Fault.evidence).where(Fault.id.in_(ids)))
         evidence: dict[int, dict[str, Any]] = {row.id: row.evidence for row in rows}
-        self._tx.execute(_CLEAR, [_ending(fault, evidence[fault.id]) for fault in self._over])
+        _CLEAR.run(self._tx, [_ending(fault, evidence[fault.id]) for fault in self._over])
 
     def _write_states(self) -> None:
         rows, lines = [], []
@@ -247,56 +242,33 @@ class _Round:
             is_new = state != patient.state
             opened = max(0, patient.open_incidents + self._board.opened[patient.pk])
             since = patient.moved_at if is_new else patient.state_since
-            rows.append(
-                {
-                    "key": patient.pk,
-                    "state": state,
-                    "state_since": since,
-                    "watch_faults": watch,
-                    "ill_faults": ill,
-                    "open_incidents": opened,
-                }
-            )
+            since_ms = None if since is None else to_ms(since)
+            rows.append((patient.pk, state, since_ms, watch, ill, opened))
             if is_new:
                 lines.append(_moved(patient, state, self._now))
-        if rows:
-            self._tx.execute(_STATE, rows)
+        _STATE.run(self._tx, rows)
         record_all(self._tx, lines)
 
 
-def _row(pk: int, fault: _Open) -> dict[str, Any]:
+def _row(pk: int, fault: _Open) -> tuple[Any, ...]:
     begin, end = fault.begin, fault.end
     assert begin is not None
     assert fault.ticket is not None
     evidence: dict[str, Evidence] = {"raised": begin.evidence}
+    cleared_ms, reason, adjusted = None, "", begin.adjusted
     if end is not None:
         evidence["cleared"] = end.evidence
-    return {
-        "endpoint_pk": pk,
-        "rule": begin.rule,
-        "instance": begin.instance,
-        "severity": begin.severity,
-        "since_at": from_ms(begin.since_ms),
-        "raised_at": from_ms(begin.at_ms),
-        "cleared_at": None if end is None else from_ms(end.at_ms),
-        "clear_reason": "" if end is None else end.reason,
-        "value": begin.value,
-        "detail": begin.detail,
-        "evidence": evidence,
-        "time_adjusted": begin.adjusted or (end is not None and end.adjusted),
-        "policy_version": begin.policy_version,
-        "incident_number": fault.ticket.number,
-    }
+        cleared_ms, reason, adjusted = end.at_ms, end.reason, adjusted or end.adjusted
+    return (
+        pk, begin.rule, begin.instance, begin.severity, begin.since_ms, begin.at_ms, cleared_ms, reason, begin.value,
+        begin.detail, as_json(evidence), adjusted, begin.policy_version, fault.ticket.number,
+    )  # fmt: skip
 
 
-def _ending(fault: _Open, evidence: dict[str, Any]) -> dict[str, Any]:
+def _ending(fault: _Open, evidence: dict[str, Any]) -> tuple[int, int, str, str]:
     assert fault.end is not None
-    return {
-        "key": fault.id,
-        "cleared_at": from_ms(fault.end.at_ms),
-        "clear_reason": fault.end.reason,
-        "evidence": evidence | {"cleared": fault.end.evidence},
-    }
+    whole = as_json(evidence | {"cleared": fault.end.evidence})
+    return fault.id, fault.end.at_ms, fault.end.reason, whole
 
 
 def _moved(patient: _Patient, state: Health, now: dt.datetime) -> Line:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
+from fettle_server.db import as_json, bulk_insert, bulk_update, to_ms
 from fettle_server.journal.actions import Line, record_all
 from fettle_server.reactive import rules
 from fettle_server.reactive.actions import priority_table
@@ -69,11 +70,8 @@ class Ticket:
 
 _COLUMNS = tuple(getattr(Incident, name) for name in Ticket.__dataclass_fields__ if name != "is_changed")
 _CHANGING = ("state", "urgency", "impact", "priority", "title", "rule", "resolved_at", "reopened", "open_faults")
-_CHANGE = (
-    sa.update(Incident)
-    .where(Incident.number == sa.bindparam("key"))
-    .values({name: sa.bindparam(name) for name in (*_CHANGING, "updated_at")})
-)
+_CHANGE = bulk_update(Incident, Incident.number, *_CHANGING, "updated_at")
+_ENTRY = bulk_insert(IncidentEntry, "incident_number", "at", "kind", "actor", "text", "detail")
 
 
 class Board:
@@ -139,15 +137,12 @@ class Board:
     def write(self) -> None:
         """Write all that changed, with timelines and journal."""
         self._insert_new()
-        changed = [_changes(ticket, self._now) for ticket in self._by_number.values() if ticket.is_changed]
-        if changed:
-            self._tx.execute(_CHANGE, changed)
+        now_ms = to_ms(self._now)
+        _CHANGE.run(self._tx, [_changes(ticket, now_ms) for ticket in self._by_number.values() if ticket.is_changed])
         entries = [
-            {"incident_number": ticket.number, "at": at, "kind": kind, "actor": ACTOR, "text": text, "detail": detail}
-            for ticket, kind, at, text, detail in self._entries
+            (ticket.number, to_ms(at), kind, ACTOR, text, as_json(detail)) for ticket, kind, at, text, detail in self._entries
         ]
-        if entries:
-            self._tx.execute(sa.insert(IncidentEntry), entries)
+        _ENTRY.run(self._tx, entries)
         record_all(self._tx, [self._line(*line) for line in self._lines])
 
     def _take(self, ticket: Ticket) -> None:
@@ -232,10 +227,16 @@ class Board:
         self._new.clear()
 
 
+_WHOLE = tuple(name for name in Ticket.__dataclass_fields__ if name not in ("number", "is_changed"))
+
+
 def _whole(ticket: Ticket, now: dt.datetime) -> dict[str, Any]:
-    names = (name for name in Ticket.__dataclass_fields__ if name not in ("number", "is_changed"))
-    return {name: getattr(ticket, name) for name in names} | {"updated_at": now}
+    return {name: getattr(ticket, name) for name in _WHOLE} | {"updated_at": now}
 
 
-def _changes(ticket: Ticket, now: dt.datetime) -> dict[str, Any]:
-    return {name: getattr(ticket, name) for name in _CHANGING} | {"key": ticket.number, "updated_at": now}
+def _changes(ticket: Ticket, now_ms: int) -> tuple[Any, ...]:
+    resolved_ms = None if ticket.resolved_at is None else to_ms(ticket.resolved_at)
+    return (
+        ticket.number, ticket.state, ticket.urgency, ticket.impact, ticket.priority, ticket.title, ticket.rule, resolved_ms,
+        ticket.reopened, ticket.open_faults, now_ms,
+    )  # fmt: skip

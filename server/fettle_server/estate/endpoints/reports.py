@@ -6,6 +6,7 @@ The hot path: every action takes many endpoints at a time and writes in bulk. Fa
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -48,12 +49,7 @@ class Arrival(NamedTuple):
     policy_version: int
 
 
-_EVENT = sa.insert(EndpointEvent).values(
-    endpoint_pk=sa.bindparam("endpoint_pk"),
-    at=sa.bindparam("at_ms", type_=sa.BigInteger),
-    kind=sa.bindparam("kind"),
-    detail=sa.bindparam("detail"),
-)
+_EVENT = db.bulk_insert(EndpointEvent, "endpoint_pk", "at", "kind", "detail")
 
 
 def _higher(column: Any, name: str) -> Any:
@@ -62,42 +58,32 @@ def _higher(column: Any, name: str) -> Any:
     return sa.case((new > column, new), else_=column)
 
 
-_SEEN = (
+_SEEN = db.Bulk(
     sa.update(Endpoint)
     .where(Endpoint.pk == sa.bindparam("key"))
     .values(
-        connected=True,
-        last_seen=sa.bindparam("at_ms", type_=sa.BigInteger),
+        connected=sa.true(),
+        last_seen=sa.bindparam("at"),
         last_sequence=_higher(Endpoint.last_sequence, "sequence"),
         last_history=_higher(Endpoint.last_history, "history"),
-    )
+    ),
+    "key",
+    "at",
+    "sequence",
+    "history",
 )
-_DETACHED = (
-    sa.update(Endpoint)
-    .where(Endpoint.pk == sa.bindparam("key"))
-    .values(connected=False, last_seen=sa.bindparam("at_ms", type_=sa.BigInteger))
-)
-_LIVE = (
-    sa.update(Watch)
-    .where(Watch.endpoint_pk == sa.bindparam("key"))
-    .values(live_at=sa.bindparam("at_ms", type_=sa.BigInteger), live=sa.bindparam("body"))
-)
+_DETACHED = db.bulk_update(Endpoint, Endpoint.pk, "last_seen", "connected")
+_LIVE = db.bulk_update(Watch, Watch.endpoint_pk, "live_at", "live")
 
 
 def record_events(tx: sa.Connection, events: Sequence[Event]) -> None:
     """Add what happened to endpoints."""
-    if events:
-        tx.execute(_EVENT, [event._asdict() for event in events])
+    _EVENT.run(tx, [(pk, at_ms, kind, db.as_json(detail) if detail else "{}") for pk, at_ms, kind, detail in events])
 
 
 def see(tx: sa.Connection, seen: Sequence[Seen]) -> None:
     """Note who spoke last when, and what of each is committed with this transaction; one line an endpoint."""
-    if seen:
-        rows = [
-            {"key": pk, "at_ms": at_ms, "sequence": sequence, "history": history}
-            for pk, at_ms, sequence, history in sorted(seen)
-        ]
-        tx.execute(_SEEN, rows)
+    _SEEN.run(tx, sorted(seen))
 
 
 def attach(tx: sa.Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
@@ -172,7 +158,7 @@ def detach(tx: sa.Connection, ended: Sequence[tuple[int, int]], now: dt.datetime
     """Note that endpoints (pk, time in ms) are no longer connected. Their state stays until silence makes it unknown."""
     if not ended:
         return
-    tx.execute(_DETACHED, [{"key": pk, "at_ms": at_ms} for pk, at_ms in sorted(ended)])
+    _DETACHED.run(tx, [(pk, at_ms, False) for pk, at_ms in sorted(ended)])
     columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name)
     rows = tx.execute(sa.select(*columns).where(Endpoint.pk.in_([pk for pk, _ in ended])))
     record_all(tx, [_line("endpoint.disconnected", row, {"name": row.name}, now) for row in rows])
@@ -186,20 +172,17 @@ def disconnect_all(tx: sa.Connection, now: dt.datetime) -> int:
 
 def store_vitals(tx: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:
     """Store each endpoint's newest readings: (pk, time in ms, message)."""
-    if not rows:
-        return
-    insert = db.insert_into(tx, Vitals)
-    new = {"at": insert.excluded.at, "body": insert.excluded.body}
-    upsert = insert.values(
-        endpoint_pk=sa.bindparam("pk"), at=sa.bindparam("at_ms", type_=sa.BigInteger), body=sa.bindparam("message")
-    ).on_conflict_do_update(index_elements=["endpoint_pk"], set_=new)
-    tx.execute(upsert, [{"pk": pk, "at_ms": at_ms, "message": body} for pk, at_ms, body in sorted(rows)])
+    _vitals_upsert(tx.dialect.name).run(tx, sorted(rows))
 
 
 def store_live(tx: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:
     """Store the newest second of each live watch: (pk, time in ms, message). Where nobody watches, nothing is stored."""
-    if rows:
-        tx.execute(_LIVE, [{"key": pk, "at_ms": at_ms, "body": body} for pk, at_ms, body in sorted(rows)])
+    _LIVE.run(tx, sorted(rows))
+
+
+@functools.cache
+def _vitals_upsert(dialect: str) -> db.Bulk:
+    return db.bulk_upsert(dialect, Vitals, "endpoint_pk", "at", "body")
 
 
 def take_stock(tx: sa.Connection, taken: Sequence[tuple[int, Stocktake]], now: dt.datetime) -> None:
