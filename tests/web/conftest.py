@@ -155,7 +155,8 @@ def _populate(tx: sa.Connection, number: int, school: str, now: dt.datetime) -> 
     tx.execute(sa.insert(Incident).values(incident))
     fault = {
         "endpoint_pk": number, "rule": "disk-full", "instance": f"/{name}", "severity": "ill", "since_at": now,
-        "raised_at": now, "value": 97.0, "incident_number": number, "evidence": {"raised": [[db.to_ms(now), 97.0]], "cleared": []},
+        "raised_at": now, "value": 97.0, "incident_number": number,
+        "evidence": {"raised": [[db.to_ms(now), 97.0]], "cleared": []},
     }  # fmt: skip
     tx.execute(sa.insert(Fault).values(fault))
     tx.execute(sa.insert(Vitals).values(endpoint_pk=number, at=now, body=b""))

@@ -95,11 +95,13 @@ def _schools() -> frozenset[int] | None:
     """The schools that were ticked; None: all of them.
 
     Raises:
-        PeopleError: neither all nor any.
+        PeopleError: neither all nor any, or both.
     """
-    if "all_schools" in request.form or request.form.get("role") == Role.ADMINISTRATOR:
+    if request.form.get("role") == Role.ADMINISTRATOR:
         return None
-    ticked = frozenset(request.form.getlist("school", type=int))
-    if not ticked:
+    everywhere, ticked = "all_schools" in request.form, frozenset(request.form.getlist("school", type=int))
+    if everywhere and ticked:
+        raise PeopleError("Choose either all schools or only some: take one of the two away.")
+    if not everywhere and not ticked:
         raise PeopleError("Choose at least one school, or all schools.")
-    return ticked
+    return ticked or None
