@@ -62,10 +62,15 @@ def choose(pc: Pc, policy: Policy, dice: random.Random, now: float) -> Fault | N
     for rule in policy.rules:
         instance = None if rule.reading.startswith("agent.") else vitals.instance_of(pc, rule.reading)
         if instance is not None and rule.applies_to(pc.model.system, instance):
-            fitting.append((rule, instance))
+            fitting.append(rule)
     if not fitting:
         return None
-    rule, instance = dice.choice(fitting)
+    return strike(pc, dice.choice(fitting), now)
+
+
+def strike(pc: Pc, rule: Rule, now: float) -> Fault:
+    """That rule's fault on a machine that has its reading, raised now."""
+    instance = vitals.instance_of(pc, rule.reading) or ""
     since = now - rule.raise_for_s
     key = catalogue.BY_KEY[rule.reading].number, instance
     return Fault(rule, instance, since, now, vitals.Bend(key, _past(rule.raise_level, rule), int(since // 60)))

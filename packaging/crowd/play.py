@@ -59,11 +59,10 @@ def trusted(address: str, token: str) -> bytes:
 
 def let_in(data: Path, server: Server, pcs: Sequence[Pc], token_for: Callable[[str, int], str]) -> list[Pass]:
     """A pass for every PC, in order: an earlier run's where there is one, else by real enrolment, school by school."""
-    path = data / f"crowd-{hashlib.sha256(server.ca_pem).hexdigest()[:12]}.jsonl"
-    held = {one.spool: one for one in load(path)}
+    known = held(data, server.ca_pem)
     missing: dict[str, list[Pc]] = defaultdict(list)
     for pc in pcs:
-        if pc.spool not in held:
+        if pc.spool not in known:
             missing[pc.school].append(pc)
     for school, newcomers in missing.items():
         for start in range(0, len(newcomers), MAX_USES):
@@ -71,9 +70,18 @@ def let_in(data: Path, server: Server, pcs: Sequence[Pc], token_for: Callable[[s
             machines, spools = [pc.machine() for pc in some], [pc.spool for pc in some]
             token = token_for(school, len(some))
             made = asyncio.run(enrol_many(server.address, server.ca_pem, token=token, machines=machines, spools=spools))
-            held.update((one.spool, one) for one in made)
-    save(path, list(held.values()))
-    return [held[pc.spool] for pc in pcs]
+            known.update((one.spool, one) for one in made)
+            save(_file(data, server.ca_pem), list(known.values()))
+    return [known[pc.spool] for pc in pcs]
+
+
+def held(data: Path, ca_pem: bytes) -> dict[str, Pass]:
+    """The passes of earlier runs with that authority, by spool."""
+    return {one.spool: one for one in load(_file(data, ca_pem))}
+
+
+def _file(data: Path, ca_pem: bytes) -> Path:
+    return data / f"crowd-{hashlib.sha256(ca_pem).hexdigest()[:12]}.jsonl"
 
 
 def process(cast: Cast, server: Server, script: Script, bells: Bells, pipe: Connection) -> None:

@@ -62,6 +62,8 @@ def _loaded(here: Site, shape: load.Shape, streams: int, seconds: float) -> tupl
         figures = crowd.run(seconds, during=note)
         after = {name: cost.cpu_s - before.get(name, 0.0) for name, cost in here.server.cost().items()}
         figures.faults = crowd.faults + figures.faults
+        if not figures.messages:
+            raise RuntimeError(f"nothing was acknowledged; {figures.faults[:1]}")
         return figures, after
 
 

@@ -23,6 +23,8 @@ def measure(run: table.Run) -> list[table.Row]:
         with load.crowd(here.tasks(shapes.history_hours, streams)) as crowd:
             figures = crowd.run(seconds, warm_up_s=0.0)
         hours, size = figures.messages, _stored(here.server.data) - before
+    if not hours:
+        raise RuntimeError(f"nothing was acknowledged; {figures.faults[:1]}")
     rate, each = hours / seconds, size / max(1, hours * samples)
     remark = f"{samples:.0f} samples an hour, {hours:,} hours; answer p99 {figures.percentile(0.99) * 1000:.0f} ms"
     if figures.faults:

@@ -49,6 +49,8 @@ def measure(run: table.Run) -> list[table.Row]:
 
 def _rows(background: load.Figures, seen: load.Figures, whole: list[float], seconds: float) -> list[table.Row]:
     rate = background.messages / seconds
+    if not seen.waits:
+        raise RuntimeError(f"nothing was acknowledged; {(background.faults + seen.faults)[:1]}")
     troubles = background.faults + seen.faults
     remark = f"{len(seen.waits):,} faults raised or cleared; background answers p99 {background.percentile(0.99) * 1000:.1f} ms"
     if troubles:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,8 +44,7 @@ class Site:
 def site(run: table.Run, machines: int) -> Iterator[Site]:
     """A server of its own with so many machines enrolled; its data are removed at the end."""
     template = run.work / "template"
-    with server.serving(_made(template), SETTINGS) as own:
-        passes = enrolled(template, own, machines)
+    passes = _enrolled(template, machines)
     data = run.work / f"site-{uuid.uuid4().hex[:8]}"
     shutil.copytree(template, data)
     try:
@@ -55,14 +54,17 @@ def site(run: table.Run, machines: int) -> Iterator[Site]:
         shutil.rmtree(data)
 
 
-def enrolled(data: Path, own: server.OwnServer, machines: int) -> list[Pass]:
-    """Passes for so many machines; those that are missing are enrolled."""
-    pcs = estate.plan(-(-machines // _PCS_A_SCHOOL), _PCS_A_SCHOOL, seed=1)[:machines]
-    token_for: Callable[[str, int], str] = lambda school, uses: server.token(data, school, uses)  # noqa: E731
-    return play.let_in(data, Server(own.grpc, own.ca_pem), pcs, token_for)
-
-
-def _made(template: Path) -> Path:
+def _enrolled(template: Path, machines: int) -> list[Pass]:
+    """Passes for so many machines; those that the template lacks are enrolled by its own server."""
     template.mkdir(parents=True, exist_ok=True)
     server.make(template, estate.school_name(0))
-    return template
+    pcs = estate.plan(-(-machines // _PCS_A_SCHOOL), _PCS_A_SCHOOL, seed=1)[:machines]
+    ca_pem = (template / "ca.pem").read_bytes()
+    if len(play.held(template, ca_pem)) >= machines:
+        return play.let_in(template, Server("", ca_pem), pcs, _no_token)
+    with server.serving(template, SETTINGS, only="ingest") as own:
+        return play.let_in(template, Server(own.grpc, ca_pem), pcs, lambda school, uses: server.token(template, school, uses))
+
+
+def _no_token(school: str, uses: int) -> str:
+    raise server.ServerError(f"{uses} machines of {school} are not enrolled")
