@@ -84,7 +84,7 @@ def test_readings_are_the_newest_that_the_endpoint_told(staffed, tom):
     with staffed.begin() as tx:
         tx.execute(sa.update(Vitals).where(Vitals.endpoint_pk == 1).values(at=now, body=vitals.SerializeToString()))
     body = tom("GET", f"/endpoints/{HARBOUR_PC}/readings").json
-    assert body["at"] == "2026-11-23T09:00:00Z"
+    assert body["at"] == "2026-11-23T09:00:00.000Z"
     assert [reading["value"] for reading in body["readings"]] == [42.0]
 
 
@@ -118,6 +118,7 @@ def test_incidents_are_listed_with_the_fields_of_the_command_line(tom):
     fields = {"number", "state", "priority", "title", "school", "endpoint", "rule", "opened_at", "resolved_at", "faults"}
     assert fields <= set(body["incidents"][0])
     assert [incident["number"] for incident in body["incidents"]] == [1]
+    assert set(body["incidents"][0]["faults"][0]) == {"rule", "instance", "severity", "value", "raised_at", "cleared_at"}
 
 
 def test_an_incident_is_worked_from_opened_to_closed(staffed, tom):

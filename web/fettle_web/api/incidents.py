@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from fettle_server.clock import utc_now
@@ -37,7 +38,9 @@ def incidents(query_data: dict[str, Any]) -> dict[str, Any]:
     )
     with store.reading() as tx:
         page = queries.incidents(tx, auth.person(), wanted, after=given["after"], limit=given["limit"])
-    return {"incidents": page.rows, "after": page.after, "total": page.total}
+        faults = queries.faults_of(tx, [row.number for row in page.rows])
+    rows = [{**asdict(row), "faults": faults.get(row.number, ())} for row in page.rows]
+    return {"incidents": rows, "after": page.after, "total": page.total}
 
 
 @api.get("/incidents/<int:number>")

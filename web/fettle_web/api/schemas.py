@@ -25,7 +25,7 @@ _NOT_A_TIME = "Not a time such as 2026-11-23T09:00:00Z."
 
 
 class Time(fields.Field[dt.datetime]):
-    """A time as RFC 3339 in UTC, milliseconds where there are any."""
+    """A time as RFC 3339 in UTC, to the millisecond."""
 
     def _serialize(self, value: Any, *_: Any, **__: Any) -> str | None:
         return None if value is None else rfc3339(value)
@@ -41,9 +41,8 @@ class Time(fields.Field[dt.datetime]):
 
 
 def rfc3339(time: dt.datetime) -> str:
-    """The time as RFC 3339 in UTC with Z."""
-    precision = "milliseconds" if time.microsecond else "seconds"
-    return time.astimezone(dt.UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+    """The time as RFC 3339 in UTC, to the millisecond."""
+    return time.astimezone(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def time_field(**more: Any) -> Time:
@@ -206,13 +205,25 @@ class IncidentFieldsOut(Schema):
     resolved_at = maybe_time()
     updated_at = time_field()
     assignee = fields.String(allow_none=True)
-    reopened = fields.Integer()
+    open_faults = fields.Integer(metadata={"description": "how many of its faults last"})
+    reopened = fields.Integer(metadata={"description": "how often it was resolved and came back"})
+
+
+class FaultOfIncidentOut(Schema):
+    """One fault of an incident; `cleared_at` is null while it lasts, `value` is the reading that raised it."""
+
+    rule = fields.String()
+    instance = fields.String()
+    severity = fields.String()
+    value = fields.Float()
+    raised_at = time_field()
+    cleared_at = maybe_time()
 
 
 class IncidentOut(IncidentFieldsOut):
-    """One incident in a list; `faults` counts those that are open."""
+    """One incident in a list, with its faults, oldest first."""
 
-    faults = fields.Integer(attribute="open_faults")
+    faults = fields.List(fields.Nested(FaultOfIncidentOut))
 
 
 class IncidentsOut(Schema):
@@ -223,18 +234,12 @@ class IncidentsOut(Schema):
     total = fields.Integer(allow_none=True, metadata={"description": "how many there are; null: over 10,000"})
 
 
-class IncidentFaultOut(Schema):
+class IncidentFaultOut(FaultOfIncidentOut):
     """A fault of an incident with the readings around its crossings, as [milliseconds since 1970, value]."""
 
     id = fields.Integer()
-    rule = fields.String()
-    instance = fields.String()
-    severity = fields.String()
-    value = fields.Float()
     detail = fields.String()
     since_at = time_field()
-    raised_at = time_field()
-    cleared_at = maybe_time()
     clear_reason = fields.String()
     evidence = fields.Dict()
 
@@ -257,7 +262,6 @@ class IncidentDetailOut(IncidentFieldsOut):
     urgency = fields.String()
     origin = fields.String()
     closed_at = maybe_time()
-    open_faults = fields.Integer()
     faults = fields.List(fields.Nested(IncidentFaultOut))
     timeline = fields.List(fields.Nested(TimelineOut))
     assignees = fields.List(fields.String(), metadata={"description": "the people who could have it"})
