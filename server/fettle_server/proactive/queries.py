@@ -15,7 +15,7 @@ from fettle_server.estate.endpoints.scope import scoped
 from fettle_server.estate.people.rules import Person
 from fettle_server.estate.tables import Endpoint, Health
 from fettle_server.paging import bounded
-from fettle_server.proactive.rules import standing
+from fettle_server.proactive.rules import CLASH, standing
 from fettle_server.proactive.sentences import Condition, Trouble, explain, measured
 from fettle_server.proactive.tables import Fault, PolicyVersion
 from fettle_server.proactive.views import FaultRow
@@ -24,6 +24,13 @@ __all__ = ["FaultRow", "current_policy", "faults_of", "sentence"]
 
 _EMPTY = Policy(version=0)
 _TROUBLES = 100
+_SERVERS_OWN = {
+    CLASH: (
+        "A second machine showed this PC's certificate and was turned away: one of the two is a copy of the other's disk.",
+        "Enrol the copy with a token of its own; where nobody copied this PC, revoke it and enrol it anew.",
+    )
+}
+"""Meaning and first step of the rules that the server judges itself, which stand in no policy."""
 
 
 def current_policy(tx: sa.Connection) -> Policy:
@@ -106,8 +113,8 @@ def _row(row: Any, policy: Policy) -> FaultRow:
         id=row.id,
         rule=row.rule,
         title=standing(policy, row.rule, row.instance, row.endpoint).title,
-        meaning=rule.meaning if rule else "",
-        first_step=rule.first_step if rule else "",
+        meaning=rule.meaning if rule else _SERVERS_OWN.get(row.rule, ("", ""))[0],
+        first_step=rule.first_step if rule else _SERVERS_OWN.get(row.rule, ("", ""))[1],
         instance=row.instance,
         severity=row.severity,
         since_at=row.since_at,
