@@ -39,7 +39,12 @@ def set_up(part: str, *, level: str = "info", form: str = "auto") -> None:
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
         cache_logger_on_first_use=False,
     )
-    logging.basicConfig(level=max(least, logging.WARNING), stream=sys.stderr, format="%(levelname)s %(name)s %(message)s")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(processor=renderer[-1], foreign_pre_chain=[*shared, *renderer[:-1]])
+    )
+    logging.basicConfig(level=max(least, logging.WARNING), handlers=[handler])  # what libraries say, in the same form
+    logging.getLogger("grpc").setLevel(logging.ERROR)  # it warns of each stream that a stopping server lets go
 
 
 def log() -> Any:

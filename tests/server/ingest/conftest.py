@@ -29,6 +29,7 @@ from fettle_server.ingest import edge as edges
 from fettle_server.ingest import writer
 
 WITHIN_S = 20.0
+Starter = Callable[..., tuple["Server", Callable[[], None]]]
 MACHINE = {"hostname": "pc-14", "os": "linux", "os_version": "Debian 12", "agent_version": "0.1.0"}
 
 
@@ -164,17 +165,26 @@ class Server:
         os.kill(self.edge.writer_pid or 0, signal.SIGKILL)
 
 
+@pytest.fixture(scope="session")
+def starting(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Starter:
+    """Starts an edge with settings by name; returns it and what stops it."""
+
+    def start(**settings: Any) -> tuple[Server, Callable[[], None]]:
+        data = tmp_path_factory.mktemp("edge")
+        shutil.copyfile(sqlite_template, data / "fettle.db")
+        authority = pki.make_authority(data, clock.utc_now())
+        return _start(load(data, grpc="127.0.0.1:0", log_level="error", **settings), authority)
+
+    return start
+
+
 @pytest.fixture
-def serve(sqlite_template: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
-    """Starts an edge, with settings by name; stops it after the test."""
+def serve(starting: Starter) -> Iterator[Callable[..., Server]]:
+    """Starts an edge of the test's own, with settings by name; stops it after the test."""
     stops: list[Callable[[], None]] = []
 
     def start(**settings: Any) -> Server:
-        data = tmp_path / f"data-{len(stops)}"
-        data.mkdir()
-        shutil.copyfile(sqlite_template, data / "fettle.db")
-        authority = pki.make_authority(data, clock.utc_now())
-        server, stop = _start(load(data, grpc="127.0.0.1:0", log_level="error", **settings), authority)
+        server, stop = starting(**settings)
         stops.append(stop)
         return server
 
@@ -183,10 +193,20 @@ def serve(sqlite_template: Path, tmp_path: Path) -> Iterator[Callable[..., Serve
         stop()
 
 
+@pytest.fixture(scope="session")
+def shared_server(starting: Starter) -> Iterator[Server]:
+    server, stop = starting()
+    yield server
+    stop()
+
+
 @pytest.fixture
-def server(serve: Callable[..., Server]) -> Server:
-    """An edge with the settings that ship."""
-    return serve()
+def server(shared_server: Server) -> Iterator[Server]:
+    """An edge with the settings that ship, which other tests have used before: each enrols machines of its own."""
+    yield shared_server
+    for talk in shared_server.talks:
+        talk.close()
+    shared_server.talks.clear()
 
 
 def _start(settings: Settings, authority: pki.Authority) -> tuple[Server, Callable[[], None]]:
