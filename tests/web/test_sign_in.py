@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
+import time
 
 import pytest
 import sqlalchemy as sa
@@ -219,3 +221,28 @@ def test_a_locked_out_person_is_out_at_once(ada):
 def test_a_part_of_a_page_is_not_redirected_when_the_sign_in_has_ended(ada):
     answer = ada.client().get("/pcs", headers={"Sec-Fetch-Mode": "cors"})
     assert answer.status_code == 401
+
+
+def test_passwords_are_checked_a_few_at_a_time(open_console, monkeypatch):
+    console = open_console(sign_in_limit="1000 per minute")
+    at_once, most, lock = 0, 0, threading.Lock()
+
+    def slow_check(*_):
+        nonlocal at_once, most
+        with lock:
+            at_once += 1
+            most = max(most, at_once)
+        time.sleep(0.02)
+        with lock:
+            at_once -= 1
+
+    monkeypatch.setattr("fettle_web.pages.sign_in.queries.check_sign_in", slow_check)
+    clients = [console.client() for _ in range(9)]
+    for client in clients:
+        client.token()
+    threads = [threading.Thread(target=client.post, args=("/sign-in", {"name": f"n{n}"})) for n, client in enumerate(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert 1 <= most <= 4
