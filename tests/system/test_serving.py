@@ -1,0 +1,71 @@
+"""The server as one command: one line when ready, quick to leave, nothing lost when killed under load."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+
+def test_serve_prints_one_line_and_leaves_within_five_seconds(server: Any, connected: Any) -> None:
+    assert server.grpc in server.ready
+    assert server.http in server.ready
+    assert server.stop() < 5
+    assert server.printed_after == ""
+
+
+def test_restart_keeps_everything(server: Any, connected: Any, run: Any, wait_for: Any) -> None:
+    run("fettle-agent", "test-fault", "--state", connected.state)
+    wait_for(lambda: server.incidents("open", "test-fault"), 10)
+    server.stop()
+    server.start()
+    wait_for(lambda: server.endpoints()[0]["connected"], 60)
+    assert len(server.incidents("open", "test-fault")) == 1
+
+
+def test_agent_killed_while_a_fault_is_open_clears_it_after_its_return(
+    server: Any, connected: Any, run: Any, wait_for: Any
+) -> None:
+    run("fettle-agent", "test-fault", "--state", connected.state)
+    wait_for(lambda: server.incidents("open", "test-fault"), 10)
+    connected.process.kill()
+    connected.process.wait()
+    (connected.state / "test-fault").unlink()
+    connected.start()
+    wait_for(lambda: server.incidents("resolved", "test-fault"), 60)
+
+
+def test_health_and_readiness_are_served(server: Any) -> None:
+    for path in ("healthz", "readyz"):
+        with urllib.request.urlopen(f"http://{server.http}/{path}", timeout=5) as answer:
+            assert answer.status == 200
+
+
+def test_json_shapes_are_those_documented(server: Any, connected: Any, run: Any, wait_for: Any) -> None:
+    run("fettle-agent", "test-fault", "--state", connected.state)
+    (incident,) = wait_for(lambda: server.incidents("open", "test-fault"), 10)
+    assert set(server.endpoints()[0]) == {"id", "name", "school", "state", "connected", "last_seen", "open_incidents"}
+    assert set(incident) == {
+        "number", "state", "priority", "title", "school", "endpoint", "rule", "opened_at", "resolved_at", "faults",
+    }  # fmt: skip
+    assert incident["opened_at"].endswith("Z")
+    one = json.loads(run("fettle", "incident", server.data, incident["number"], "--json").stdout)
+    assert set(incident) <= set(one)
+
+
+@pytest.mark.postgresql
+def test_everything_works_on_postgresql_too(
+    postgresql_url: str, place: Any, make_server: Any, enrol: Any, run: Any, wait_for: Any
+) -> None:
+    server, _ = make_server(place, postgresql_url)
+    try:
+        agent = enrol(to=server)
+        wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
+        run("fettle-agent", "test-fault", "--state", agent.state)
+        wait_for(lambda: server.incidents("open", "test-fault"), 10)
+        assert not (server.data / "fettle.db").exists()
+        agent.stop()
+    finally:
+        assert server.stop() < 5
