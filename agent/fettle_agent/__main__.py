@@ -17,15 +17,13 @@ from fettle_agent.errors import AgentError
 if TYPE_CHECKING:
     import argparse
 
-_NEEDLESS = ("ssl", "_ssl", "_hashlib", "bz2", "_bz2", "lzma", "_lzma")
-"""Modules that the standard library takes where they are, and does without where Python was built without them. Python's own
-TLS alone would cost 4 MB that nothing in the run process uses: gRPC brings its own."""
-
 
 def main(words: list[str] | None = None) -> int:
     """Do what the words ask; the exit status."""
     if (sys.argv[1:] if words is None else words)[:1] == ["run"]:
-        _spare()
+        from fettle_agent.spare import leave_out
+
+        leave_out()
     asked = _parser().parse_args(words)
     do: Callable[[argparse.Namespace], int] = asked.do
     try:
@@ -121,12 +119,6 @@ def _run(asked: argparse.Namespace) -> int:
     from fettle_agent import loop
 
     return loop.run(state)
-
-
-def _spare() -> None:
-    """Keep out of this process what it never uses."""
-    for name in _NEEDLESS:
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
 def _once(asked: argparse.Namespace) -> int:

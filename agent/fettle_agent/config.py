@@ -7,7 +7,6 @@ docs/agent-settings.md is this module's table, printed; a test compares them.
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -133,11 +132,13 @@ def load(state: Path, environment: Mapping[str, str] = os.environ) -> Settings:
 
 
 def _file(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    import tomllib  # here, because most agents have no file, and it costs memory
+
     try:
         return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path} cannot be read: {error}; correct or remove it") from error
 
 

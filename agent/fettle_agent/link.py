@@ -154,6 +154,8 @@ class Link:
             if task is not None and task.cancelling():
                 raise
             return self._ended(Over("closed", "the stream was ended to begin anew"))
+        except Exception as error:  # whatever it was, an agent that no longer tries is worse
+            return self._ended(Over("internal", f"{type(error).__name__}: {error}"))
         finally:
             self.session = self._call = None
             await channel.close()
@@ -202,6 +204,9 @@ class Link:
             call.cancel()
         except (grpc.aio.AioRpcError, asyncio.InvalidStateError):
             return
+        except Exception as error:
+            self._reason = Over("internal", f"{type(error).__name__}: {error}")
+            call.cancel()
 
     def _began(self, session: Session) -> None:
         self.session = session

@@ -27,7 +27,7 @@ _SIGNS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (
         ("certificate has expired", "certificate is not yet valid"),
         "clock",
-        "by this machine's clock the certificate at {address} is not valid now: set the clock, or renew the server's certificate",
+        "by this machine's clock the certificate at {address} is not valid now: set the clock, or renew that certificate",
     ),
     (
         ("certificate_verify_failed", "hostname verification"),

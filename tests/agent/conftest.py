@@ -30,11 +30,9 @@ PEM = serialization.Encoding.PEM
 SECRET = "a" * 26
 ENDPOINT_ID = "0123456789abcdef0123456789abcdef"
 PROCESS_ENV = {"no_proxy": "", "http_proxy": "", "https_proxy": "", "PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}
-QUIET = """
-interval_factor = 100
-[collectors.test_fault]
-every_s = 1
-"""
+TOOLS = ("updates", "software", "hardware", "event_log", "boot", "smart", "battery_wear", "services")
+QUIET = "interval_factor = 100\n" + "".join(f"[collectors.{name}]\nenabled = false\n" for name in TOOLS)
+"""agent.toml of a test's agent: nothing runs twice but the test fault, and no tool is started."""
 
 
 class Authority:
