@@ -143,8 +143,8 @@ def open_engine(url: str, *, readonly: bool = False) -> sa.Engine:
     transactions begin deferred: readers then never wait for the writer.
     """
     if not url.startswith("sqlite"):
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": 10})
+        return sa.create_engine(url, pool_pre_ping=True, hide_parameters=True)
+    engine = sa.create_engine(url, connect_args={"timeout": 10}, hide_parameters=True)
     event.listen(engine, "connect", _prepare_sqlite)
     event.listen(engine, "begin", _begin_deferred if readonly else _begin_immediate)
     return engine

@@ -27,10 +27,12 @@ def set_up(part: str, *, level: str = "info", form: str = "auto") -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+    # Tracebacks without what the variables held: by themselves both renderers show it, passwords and tokens included.
+    traceback = structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if as_text
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer(sort_keys=False)]
+        else [traceback, structlog.processors.JSONRenderer(sort_keys=False)]
     )
     least = LEVELS.get(level.lower(), logging.INFO)
     structlog.configure(
