@@ -96,8 +96,8 @@ def _check_host(known: frozenset[str]) -> Response | None:
 class _FormSessions(SecureCookieSessionInterface):
     """Flask's signed cookie, which here holds the form token and one-time notices only, never who somebody is."""
 
-    def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002 -- the name depends on the request
+    def get_cookie_name(self, app: Flask) -> str:
         return "__Host-fettle-form" if has_request_context() and is_https() else "fettle-form"
 
-    def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002 -- it depends on the request
+    def get_cookie_secure(self, app: Flask) -> bool:
         return is_https()
