@@ -233,6 +233,10 @@ class Agent:
         hour = self.history.packed()
         return None if hour is None else link_pb2.History(hour=hour.hour, pack=hour.pack)
 
+    def now_ms(self) -> int:
+        """Now, by the best knowledge of the server's clock."""
+        return self.clock.server_ms()
+
     def welcomed(self, welcome: link_pb2.Welcome) -> None:
         """Learn the server's time: it lies halfway between Hello and now."""
         self._learn(welcome.server_ms, (self._hello_boot_ms + self.clock.boot_ms()) // 2)

@@ -34,6 +34,9 @@ class Source(Protocol):
     def hour_in_progress(self) -> link_pb2.History | None:
         """The hour under way, unnumbered."""
 
+    def now_ms(self) -> int:
+        """Now, by the best knowledge of the server's clock."""
+
     def welcomed(self, welcome: link_pb2.Welcome) -> None:
         """The server took the stream."""
 
@@ -129,11 +132,11 @@ class Session:
             raise Over(said.refusal.code, said.refusal.text, said.refusal.retry_after_s)
         if said.HasField("welcome"):
             self._welcome(said.welcome)
+        for rejected in said.rejected:  # before the acknowledgement that comes with it forgets them
+            self._rejected(rejected, said.ack if said.HasField("ack") else None)
         if said.HasField("ack"):
             self._acknowledged(said.ack.events, said.ack.history)
             self._source.heard_time(said.ack.server_ms)
-        for rejected in said.rejected:
-            self._rejected(rejected)
         if said.HasField("policy"):
             self._source.take_policy(said.policy)
         if said.HasField("watch"):
@@ -160,16 +163,20 @@ class Session:
         self._acked_event, self._acked_hour = max(events, self._acked_event), max(history, self._acked_hour)
         self._source.spool.acknowledge(self._acked_event, self._acked_hour)
 
-    def _rejected(self, rejected: link_pb2.Rejected) -> None:
+    def _rejected(self, rejected: link_pb2.Rejected, ack: link_pb2.Ack | None) -> None:
+        """Set aside what the server will never take.
+
+        A number does not say which lane it belongs to. A rejected message counts as acknowledged, so the acknowledgement that
+        comes with it tells: an event it is where that reaches so far, else an hour.
+        """
         log.warning("the server rejected a message", sequence=rejected.sequence, reason=rejected.reason)
         if not rejected.sequence:
             return
-        spool = self._source.spool
-        body = spool.drop_event(rejected.sequence) if rejected.sequence <= self._sent_event else None
+        spool, is_event = self._source.spool, rejected.sequence <= (ack.events if ack else self._sent_event)
+        body = spool.drop_event(rejected.sequence) if is_event else None
         if body is None and rejected.sequence <= self._sent_hour:
             body = spool.drop_hour(rejected.sequence)
         if body is not None:
-            at_ms = self._source.vitals().at_ms
             deadletters.set_aside(
-                self._source.state, sequence=rejected.sequence, reason=rejected.reason, body=body, at_ms=at_ms
+                self._source.state, sequence=rejected.sequence, reason=rejected.reason, body=body, at_ms=self._source.now_ms()
             )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
-from fettle_agent import deadletters, proxy
+from fettle_agent import deadletters, machine, proxy
 from fettle_agent.errors import ConfigError
 from fettle_agent.place import fingerprint, here
 from fettle_agent.words import explain
@@ -17,6 +18,7 @@ TLS = "Tls handshake failed (TSI_PROTOCOL_FAILURE): SSL_ERROR_SSL: error:1000007
 
 HOLD = """
 import sys
+from importlib import metadata
 from pathlib import Path
 from fettle_agent.place import here
 held = here().take_lock(Path(sys.argv[1]))
@@ -119,3 +121,7 @@ def test_dead_letters_are_bounded(tmp_path: Path) -> None:
     sizes = [path.stat().st_size for path in tmp_path.iterdir()]
     assert len(sizes) == 2
     assert sum(sizes) < 3 * deadletters.MAX_BYTES
+
+
+def test_version_is_the_distributions() -> None:
+    assert metadata.version("fettle-agent") == machine.VERSION
