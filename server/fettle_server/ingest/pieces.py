@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from fettle_protocol.v1 import link_pb2
 from google.protobuf.message import DecodeError
 
+from fettle_server import observed
 from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
 from fettle_server.estate.endpoints.reports import Arrival
 from fettle_server.ingest import bounds
@@ -134,10 +135,13 @@ class Reading:
             self._events(session, uplink.events, message.received_ms)
         if uplink.history:
             self._history(session, uplink.history, message.received_ms)
-        if uplink.HasField("vitals"):
-            self._vitals(session, uplink.vitals, message.received_ms)
-        if uplink.HasField("live"):
-            self._live(session, uplink.live, message.received_ms)
+        try:
+            if uplink.HasField("vitals"):
+                self._vitals(session, uplink.vitals, message.received_ms)
+            if uplink.HasField("live"):
+                self._live(session, uplink.live, message.received_ms)
+        except Exception as error:
+            self.refuse(message.stream, 0, _why(error))
 
     def _events(self, session: Session, events: Any, received_ms: int) -> None:
         place, stream, add, event = session.place, session.stream, self.pieces.append, bounds.event
@@ -158,8 +162,8 @@ class Reading:
             fact: Fact
             try:
                 fact = event(said, received_ms)
-            except OutOfBounds as error:
-                self.refuse(stream, sequence, str(error))
+            except Exception as error:
+                self.refuse(stream, sequence, _why(error))
                 fact = NOTHING
             add(Piece(pk, stream, received_ms, sequence, 0, fact))
         self.events += len(events)
@@ -179,8 +183,8 @@ class Reading:
             fact: Fact
             try:
                 fact = bounds.hour(said, received_ms)
-            except OutOfBounds as error:
-                self.refuse(stream, 0, str(error))
+            except Exception as error:
+                self.refuse(stream, 0, _why(error))
                 fact = NOTHING
             place.history = number or place.history
             self.pieces.append(Piece(place.pk, stream, received_ms, 0, number, fact))
@@ -199,3 +203,11 @@ class Reading:
         self.pieces.append(Piece(session.place.pk, session.stream, received_ms, 0, 0, watched))
         if dropped:
             self.refuse(session.stream, 0, dropped)
+
+
+def _why(error: Exception) -> str:
+    """What to tell the sender. Any other error than OutOfBounds is a mistake of ours, and still costs only this message."""
+    if isinstance(error, OutOfBounds):
+        return str(error)
+    observed.log().error("a message could not be read", error=type(error).__name__, exc_info=error)
+    return "The server could not read this."

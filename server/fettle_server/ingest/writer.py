@@ -11,6 +11,7 @@ import multiprocessing
 from collections.abc import Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from fettle_protocol.v1 import link_pb2
 
 from fettle_server import clock, db, observed
@@ -26,6 +27,7 @@ _IDLE_S = 0.5
 _POLICY_EVERY_S = 2.0
 _FIGURES_EVERY_S = 1.0
 _REASON_LIMIT = 300
+_BLIND = TurnedAway("busy", "the server cannot read its store just now")
 _LOST = TurnedAway("busy", "the server has lost track of this stream: attach again")
 
 
@@ -141,8 +143,12 @@ class Writer:
     def _admit(self, knocks: list[Knock]) -> list[ToEdge]:
         if not knocks:
             return []
-        with self._reader.begin() as tx:
-            decisions = self._register.admit(tx, knocks, clock.utc_now())
+        try:
+            with self._reader.begin() as tx:
+                decisions = self._register.admit(tx, knocks, clock.utc_now())
+        except sa.exc.DBAPIError as error:
+            observed.log().error("the store cannot be read", error=type(error.orig).__name__)
+            return [Refused(knock.stream, _refusal(_BLIND)) for knock in knocks]
         return [
             self._welcome(decision) if isinstance(decision, Session) else _turn_away(knock, decision)
             for knock, decision in decisions
@@ -191,11 +197,15 @@ class Writer:
     def _refresh_policy(self) -> bool:
         """Read the policy where there is a newer one; True where there was."""
         self._policy_read_s = clock.monotonic()
-        with self._reader.begin() as tx:
-            known = self._policy.policy.version if self._policy else 0
-            if newest_version(tx) == known:
-                return False
-            self._policy = newest(tx)
+        known = self._policy.policy.version if self._policy else 0
+        try:
+            with self._reader.begin() as tx:
+                if newest_version(tx) == known:
+                    return False
+                self._policy = newest(tx)
+        except sa.exc.DBAPIError as error:
+            observed.log().error("the store cannot be read", error=type(error.orig).__name__)
+            return False
         self._committer.policy = self._policy.policy if self._policy else None
         return True
 

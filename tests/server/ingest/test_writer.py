@@ -240,6 +240,27 @@ def test_an_event_that_the_store_cannot_hold_costs_only_itself(store, line, tell
     assert row(store, line.pks[streams[2]], Endpoint.last_sequence)[0] == 4
 
 
+def test_a_mistake_of_ours_in_reading_costs_one_message_only(store, line, monkeypatch):
+    from fettle_server.ingest import bounds
+
+    def mistaken(*_):
+        raise KeyError
+
+    monkeypatch.setitem(bounds._EVENTS, "notice", mistaken)
+    stream = line.attach(store.endpoint())
+    down = line.events(stream, power(), link_pb2.Event(notice=link_pb2.Notice(code="spool_shed")), power())
+    assert ([r.sequence for r in down.rejected], down.ack.events) == ([2], 3)
+
+
+def test_a_store_that_cannot_be_read_turns_knocks_away_for_now(store, line, monkeypatch):
+    def lost(*_):
+        raise sa.exc.OperationalError("SELECT", {}, Exception("server closed the connection"))
+
+    monkeypatch.setattr(line.writer._register, "admit", lost)
+    _, answer = line.knock(store.endpoint())
+    assert downlink(answer).refusal.code == "busy"
+
+
 def test_nothing_is_acknowledged_until_a_locked_store_is_free(store, line, monkeypatch):
     stream = line.attach(store.endpoint())
     commit, tries = line.writer._committer._commit, []
