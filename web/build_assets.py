@@ -76,6 +76,6 @@ def _fetch(root: Path, *, with_tests: bool) -> None:
     if result.returncode != 0:
         words = (str(result.stderr) or str(result.stdout)).strip().splitlines()
         raise AssetsError(
-            "the console's libraries could not be fetched by npm. Is its registry reachable from here (npm config get registry, "
+            "the console's libraries could not be fetched by npm. Is its registry within reach (npm config get registry, "
             f"proxy settings)? npm said: {' / '.join(words[:6])}"
         )

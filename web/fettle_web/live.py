@@ -10,6 +10,7 @@ import json
 import queue
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from fettle_server.clock import monotonic, utc_now
 from fettle_server.db import Engine
 from fettle_server.estate.endpoints import actions as endpoint_actions
 from fettle_server.estate.endpoints import queries as endpoints
+from fettle_server.estate.endpoints.actions import EndpointError
 from fettle_server.estate.people.rules import SYSTEM, Person, Role, sees
 from fettle_server.journal import queries as journal
 from fettle_server.journal.queries import JournalRow
@@ -103,11 +105,13 @@ class Hub:
         with self._lock:
             if len(self._pages) >= MOST_PAGES:
                 return None
+            if self._thread is None:
+                # from here on nothing is missed: the page reads what came before only after this
+                follower = Follower(self._newest())
+                self._thread = threading.Thread(target=self._follow, args=(follower,), name="live", daemon=True)
+                self._thread.start()
             page = Page(person)
             self._pages.add(page)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._follow, name="live", daemon=True)
-                self._thread.start()
             return page
 
     def leave(self, page: Page) -> None:
@@ -120,8 +124,7 @@ class Hub:
         """How many pages are open."""
         return len(self._pages)
 
-    def _follow(self) -> None:
-        follower: Follower | None = None
+    def _follow(self, follower: Follower) -> None:
         while not leaving.STOPPING.wait(POLL_S):
             with self._lock:
                 pages = list(self._pages)
@@ -129,7 +132,6 @@ class Hub:
                     self._thread = None
                     return
             try:
-                follower = follower or Follower(self._newest())
                 rows = self._read(follower)
             except Exception as error:  # the store may be away for a while: pages stay, and hear all of it afterwards
                 log().warning("live updates cannot read the journal", error=type(error).__name__)
@@ -167,28 +169,31 @@ class Follower:
     def fresh(self, rows: Iterable[JournalRow], now: float) -> list[JournalRow]:
         """Those rows that were not told yet."""
         told: list[JournalRow] = []
+        seen = 0
         for row in rows:
+            seen += 1
             if row.id > self.last:
                 self.missing.update(dict.fromkeys(range(max(self.last + 1, row.id - CATCH_UP), row.id), now))
                 self.last = row.id
                 told.append(row)
             elif self.missing.pop(row.id, None) is not None:
                 told.append(row)
-        self.missing = {number: since for number, since in self.missing.items() if now - since < GAP_PATIENCE_S}
+        patience_s = GAP_PATIENCE_S if seen < CATCH_UP else 0  # a storm must not be held up by one rolled-back entry
+        self.missing = {number: since for number, since in self.missing.items() if now - since < patience_s}
         return told
 
 
 def _events(page: Page, after: int | None, watched: str, page_secret: str) -> Iterator[str]:
     """The stream's lines, until the page leaves, the sign-in ends or the process does."""
-    told = 0
+    told: set[int] = set()
     if after is not None:
         with store.reading() as tx:
             missed = journal.since(tx, page.person, after, CATCH_UP)
+        told = {row.id for row in missed}
         if len(missed) >= CATCH_UP:
             yield _event("reset", {}, missed[-1].id)
         else:
             yield from (_changed(row) for row in missed)
-        told = missed[-1].id if missed else after
     look = Look(page.person, watched) if watched else None
     beat = checked = monotonic()
     while not leaving.STOPPING.is_set():
@@ -202,7 +207,7 @@ def _events(page: Page, after: int | None, watched: str, page_secret: str) -> It
         if page.lost:
             page.lost = False
             yield _event("reset", {})
-        if row is not None and row.id > told - CATCH_UP:
+        if row is not None and row.id not in told:
             yield _changed(row)
         if look and (reading := look.newest(now)):
             yield _event("reading", reading)
@@ -224,8 +229,7 @@ class Look:
         """The newest live reading as JSON values, where it is one that was not told."""
         if now - self._asked > LOOK_AGAIN_S:
             self._asked = now
-            with store.writing() as tx:
-                endpoint_actions.look(tx, self._person, self._id, LOOK_S, utc_now())
+            self._ask()
         with store.reading() as tx:
             view = endpoints.live(tx, self._person, self._id)
         if view is None or view.at is None or view.at == self._told:
@@ -233,6 +237,10 @@ class Look:
         self._told = view.at
         readings = [[one.key, one.instance, round(one.value, 3)] for one in view.readings]
         return {"at": round(view.at.timestamp() * 1000), "readings": readings}
+
+    def _ask(self) -> None:
+        with suppress(EndpointError), store.writing() as tx:  # a revoked PC has nothing live, and its page says so
+            endpoint_actions.look(tx, self._person, self._id, LOOK_S, utc_now())
 
 
 def _next(page: Page, patience_s: float) -> JournalRow | None:

@@ -18,7 +18,6 @@ from fettle_server.db import Connection
 from fettle_server.journal import queries as journal
 from fettle_server.proactive import queries as proactive
 from flask import Blueprint, Response, current_app, render_template, request
-from markupsafe import Markup
 
 T = TypeVar("T")
 pages = Blueprint("pages", __name__)
@@ -42,7 +41,7 @@ def respond(template: str, tx: Connection, **context: Any) -> str:
     current_app.update_template_context(context)
     source = current_app.jinja_env.get_template(template)
     view = source.new_context(context)
-    shown = [Markup("").join(source.blocks[name](view)) for name in wanted if name in source.blocks]
+    shown = ["".join(source.blocks[name](view)) for name in wanted if name in source.blocks]
     return "\n".join(shown)
 
 

@@ -1,0 +1,74 @@
+"""Every page, at every width, light and dark: accessible, within its weight, without a foreign host or a broken policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from conftest import REPOSITORY, SIZES
+from fettle_server.reactive.tables import Incident
+
+pytestmark = pytest.mark.browser
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+MOST_BYTES = 300_000
+OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def paths(served: Any) -> list[str]:
+    """One address of each kind of page."""
+    working = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "in progress"))
+    new = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "new"))
+    return [
+        "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{served.endpoint('ill')}", f"/pcs/{served.endpoint('unknown')}?range=1h",
+        "/incidents", "/incidents?state=resolved", "/incidents?who=me", f"/incidents/{new}", f"/incidents/{working}", "/schools/2",
+        "/settings/priorities", "/account", "/account/password", "/people", "/enrolment", "/audit", "/there/is/no/such/page",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", SIZES)
+def test_axe_finds_nothing(visit: Any, served: Any, paths: list[str], width: int, scheme: str) -> None:
+    axe = (REPOSITORY / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text()
+    page = visit("/", width=width, color_scheme=scheme, bypass_csp=True).page
+    found = []
+    for path in paths:
+        page.goto(served.url + path)
+        page.evaluate("document.querySelectorAll('details').forEach((each) => (each.open = true))")
+        page.evaluate(axe)
+        answer = page.evaluate("(rules) => axe.run(document, {runOnly: rules})", RULES)
+        found += [(path, each["id"], node["target"]) for each in answer["violations"] for node in each["nodes"]]
+        assert page.evaluate(OVERFLOW) <= 0, f"{path} is wider than {width} px"
+    assert found == []
+
+
+def test_pages_are_light_and_ask_no_other_host(visit: Any, served: Any, paths: list[str]) -> None:
+    watched = visit("/")
+    for path in paths:
+        watched.requests.clear()
+        sizes: list[int] = []
+        watched.page.on("response", lambda answer, sizes=sizes: sizes.append(_weight(answer)))
+        watched.page.goto(served.url + path)
+        watched.page.wait_for_timeout(300)
+        assert sum(sizes) < MOST_BYTES, path
+        assert all(url.startswith((served.url, "data:")) for url in watched.requests), path
+
+
+def _weight(answer: Any) -> int:
+    return len(answer.body()) if answer.request.resource_type in ("script", "stylesheet") else 0
+
+
+def test_policy_is_never_broken_and_no_script_fails(visit: Any, served: Any, paths: list[str]) -> None:
+    watched = visit("/")
+    for path in paths[:-1]:
+        watched.page.goto(served.url + path)
+        watched.page.wait_for_timeout(250)
+    assert watched.errors == []
+
+
+def test_every_page_has_one_heading_that_says_where_one_is(visit: Any, served: Any, paths: list[str]) -> None:
+    page = visit("/").page
+    for path in paths:
+        page.goto(served.url + path)
+        assert page.locator("h1").count() == 1, path
