@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,9 +139,18 @@ def wait_for(what: str, seconds: float, is_so: Callable[[], bool]) -> None:
 
 def _part(process: psutil.Process) -> str:
     words = process.cmdline()
+    if "fettle_web" in words:
+        return "console"
     if any("spawn_main" in word for word in words):
-        return "writer"
-    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word == "--only"), "serve")
+        parent = process.parent()
+        return "console" if parent is not None and "fettle_web" in parent.cmdline() else "writer"
+    if any("resource_tracker" in word for word in words):
+        return "supervisor"
+    return {"ingest": "edge"}.get(part := _after(words, "--part"), part) or "supervisor"
+
+
+def _after(words: Sequence[str], option: str) -> str:
+    return words[words.index(option) + 1] if option in words[:-1] else ""
 
 
 def _fettle(*words: str) -> str:

@@ -10,7 +10,7 @@ import sys
 
 import table
 from crowd import load, server, shapes
-from testbed import SETTINGS, Site, site
+from testbed import SETTINGS, Site, prepared
 
 _BEAT_S = 60.0
 
@@ -19,9 +19,11 @@ def measure(run: table.Run) -> list[table.Row]:
     """Memory and CPU of the server with all connected, and the reconnect storm."""
     rows = []
     for streams in (300,) if run.quick else (1_000, 5_000, 20_000) if run.full else (1_000, 5_000):
-        with site(run, streams) as here:
-            rows += _stand(here, streams, run.pick(10, 60))
-            rows.append(_storm(here, streams))
+        with prepared(run, streams) as (data, passes):
+            with server.serving(data, SETTINGS) as own:
+                rows += _stand(Site(own, passes), streams, run.pick(10, 60))
+            with server.serving(data, SETTINGS) as own:
+                rows.append(_storm(Site(own, passes), streams))
     return rows
 
 
@@ -46,16 +48,13 @@ def _stand(here: Site, streams: int, seconds: float) -> list[table.Row]:
 
 
 def _storm(here: Site, streams: int) -> table.Row:
-    with server.serving(here.server.data, SETTINGS) as own:
-        fresh = Site(own, here.passes)
-        tasks = fresh.tasks(None, streams, max(1, streams // 10_000), at_once=streams)
-        with load.crowd(tasks) as crowd:
-            remark = f"{crowd.turned_away} turned away"
-            if crowd.faults:
-                remark += f"; such as {crowd.faults[0][:120]}"
-            return table.Row(
-                f"{streams:,} agents back at once", crowd.connect_s, "s", target=30 * streams / 20_000, remark=remark
-            )
+    tasks = here.tasks(None, streams, max(1, streams // 10_000), at_once=streams)
+    with load.crowd(tasks) as crowd:
+        remark = f"{crowd.turned_away} turned away"
+        if crowd.faults:
+            remark += f", such as {crowd.faults[0][:120]}"
+        target = 30 * streams / 20_000
+        return table.Row(f"{streams:,} agents back at once", crowd.connect_s, "s", target=target, remark=remark)
 
 
 def _memory(costs: dict[str, server.Cost]) -> int:

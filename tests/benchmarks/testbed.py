@@ -43,13 +43,19 @@ class Site:
 @contextmanager
 def site(run: table.Run, machines: int) -> Iterator[Site]:
     """A server of its own with so many machines enrolled; its data are removed at the end."""
+    with prepared(run, machines) as (data, passes), server.serving(data, SETTINGS) as own:
+        yield Site(own, passes)
+
+
+@contextmanager
+def prepared(run: table.Run, machines: int) -> Iterator[tuple[Path, list[Pass]]]:
+    """The data directory of such a site, for those who start its server themselves."""
     template = run.work / "template"
     passes = _enrolled(template, machines)
     data = run.work / f"site-{uuid.uuid4().hex[:8]}"
     shutil.copytree(template, data)
     try:
-        with server.serving(data, SETTINGS) as own:
-            yield Site(own, passes)
+        yield data, passes
     finally:
         shutil.rmtree(data)
 
