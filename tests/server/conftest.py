@@ -21,6 +21,10 @@ from fettle_server.ingest.messages import Answer, Arrived, Attached, Detached, K
 from fettle_server.ingest.writer import Writer
 from fettle_server.proactive.actions import publish_shipped
 from fettle_server.reactive.actions import seed_priorities
+from hypothesis import settings
+
+settings.register_profile("fettle", deadline=None)  # a busy machine is no failure
+settings.load_profile("fettle")
 
 NOW = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
 
