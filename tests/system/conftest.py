@@ -219,12 +219,18 @@ def enrol(request: pytest.FixtureRequest, place: Path) -> Iterator[Callable[...,
     agents: list[Agent] = []
 
     def enrolled(
-        name: str = "agent", *, address: str = "", prefix: tuple[str, ...] = (), start: bool = True, to: Server | None = None
+        name: str = "agent",
+        *,
+        settings: str = "",
+        address: str = "",
+        prefix: tuple[str, ...] = (),
+        start: bool = True,
+        to: Server | None = None,
     ) -> Agent:
         state, server = place / name, to or request.getfixturevalue("server")
         run_command("fettle-agent", "enrol", "--server", server.grpc, "--token", server.token(), "--state", state)
-        settings = QUICK if not address else f'server = "{address}"\n{QUICK}'
-        (state / "agent.toml").write_text(settings)
+        through = f'server = "{address}"\n' if address else ""
+        (state / "agent.toml").write_text(through + settings + QUICK)
         agent = Agent(state, prefix)
         agents.append(agent)
         return agent.start() if start else agent

@@ -102,8 +102,9 @@ esac
 
 @ROOT_ONLY
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="this machine's services are systemd's")
-def test_stopped_service_raises_and_started_clears(own_service: str, server: Any, connected: Any, wait_for: Any) -> None:
-    time.sleep(5)  # the agent has seen it running
+def test_stopped_service_raises_and_started_clears(own_service: str, server: Any, enrol: Any, wait_for: Any) -> None:
+    enrol(settings=f'services = ["{own_service}"]\n')
+    wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
     subprocess.run([f"/etc/init.d/{own_service}", "stop"], check=True)
     found = wait_for(lambda: [row for row in server.incidents() if own_service in json.dumps(row["faults"])], 120)
     assert own_service in found[0]["title"]
@@ -133,18 +134,18 @@ def test_agent_cut_off_tells_a_fault_that_came_and_went_with_its_times(
 
 
 def test_process_that_eats_a_core_raises_by_name(server: Any, enrol: Any, run: Any, wait_for: Any, publish: Any) -> None:
-    publish(server, "process-busy", raise_for_s=5, clear_for_s=5)
+    publish(server, "program-runaway", raise_for_s=5, clear_for_s=5)
     enrol()
     wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
     eater = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        incident = opened(server, wait_for, "process-busy", 90)
+        incident = opened(server, wait_for, "program-runaway", 90)
         whole = json.loads(run("fettle", "incident", server.data, incident["number"], "--json").stdout)
         assert "python" in json.dumps(whole)
     finally:
         eater.kill()
         eater.wait()
-    wait_for(lambda: server.incidents("resolved", "process-busy"), 90)
+    wait_for(lambda: server.incidents("resolved", "program-runaway"), 90)
 
 
 class _NameServer(socketserver.BaseRequestHandler):
