@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 from fettle_server import observed
 from fettle_server.config import Settings
@@ -105,7 +105,7 @@ def leave() -> NoReturn:
 
 
 def _ingest(settings: Settings) -> None:
-    from fettle_server.ingest import edge, writer
+    from fettle_server.ingest import edge
 
     def ready(where: edge.Ready) -> None:
         (settings.data / RUN / METRICS_PORT).write_text(f"{where.metrics_port}\n")
@@ -114,9 +114,16 @@ def _ingest(settings: Settings) -> None:
 
     with _forgotten(settings, Part.INGEST):
         try:
-            edge.main(settings, writer.main, ready)
+            edge.main(settings, write, ready)
         except edge.EdgeError as error:
             raise PartError(str(error)) from error
+
+
+def write(pipe: Any, settings: Settings) -> None:
+    """The writer, imported in its own process only."""
+    from fettle_server.ingest import writer
+
+    writer.main(pipe, settings)
 
 
 def _worker(settings: Settings) -> None:

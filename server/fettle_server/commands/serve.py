@@ -11,8 +11,6 @@ import typer
 from fettle_server import observed
 from fettle_server.commands.listening import why_not
 from fettle_server.commands.parts import Part, PartError, hold, leave, run_directory, run_part
-from fettle_server.commands.store import check_version
-from fettle_server.commands.supervisor import Supervisor
 from fettle_server.config import Settings, load
 
 app = typer.Typer()
@@ -32,6 +30,9 @@ def serve(
     if part is not None:
         run_part(part, settings, supervised=True)
         leave()
+    from fettle_server.commands.store import check_version  # not for the parts: they start the sooner
+    from fettle_server.commands.supervisor import Supervisor
+
     parts = tuple(Part) if only is None else (only,)
     check_version(settings)
     _check_addresses(settings, parts)
