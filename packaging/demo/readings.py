@@ -42,7 +42,7 @@ def curves(seed: int, *, laptop: bool, fault: str) -> dict[tuple[str, str], Curv
 
 
 FAULTS: dict[str, dict[tuple[str, str], Curve]] = {
-    "disk-full": {("disk.free_percent", "C:"): lambda ago: _clip(2.3 + min(ago, 0.9) * 1.5 + max(0.0, ago - 0.9) * 0.055)},
+    "disk-full": {("disk.free_percent", "C:"): lambda ago: _clip(2.3 + min(ago, 1.3) * 2.4 + max(0.0, ago - 1.3) * 0.06)},
     "disk-low": {("disk.free_percent", "C:"): lambda ago: _clip(8.6 + ago * 0.06)},
     "memory-exhausted": {("memory.used_percent", ""): lambda ago: _clip(97.4 - max(0.0, ago - 0.4) * 9, 48)},
     "hot": {("temperature.celsius", "CPU"): lambda ago: 96.5 - min(ago, 6) * 5.2 + 1.2 * _noise(77, ago, 6)},
@@ -51,7 +51,7 @@ FAULTS: dict[str, dict[tuple[str, str], Curve]] = {
     "service-stopped": {("service.running", "Print Spooler"): lambda ago: 0.0 if ago < 0.45 else 1.0},
     "gateway-lost": {("gateway.reachable", ""): lambda ago: 0.0 if ago < 0.2 else 1.0},
     "disk-failing": {("disk.smart_failing", "nvme0"): lambda ago: 1.0 if ago < 3 else 0.0},
-    "battery-worn": {("battery.health_percent", ""): lambda ago: 47.0},
+    "battery-worn": {("battery.health_percent", ""): lambda _ago: 47.0},
 }
 
 

@@ -53,7 +53,8 @@ class Served:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
         until = time.monotonic() + 30
         while not ready.exists():
-            assert self.process.poll() is None and time.monotonic() < until, (self.data / "console.log").read_text()
+            if self.process.poll() is not None or time.monotonic() > until:
+                pytest.fail((self.data / "console.log").read_text())
             time.sleep(0.05)
         self.url = ready.read_text().strip()
 

@@ -20,10 +20,12 @@ def paths(served: Any) -> list[str]:
     """One address of each kind of page."""
     working = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "in progress"))
     new = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "new"))
+    ill, unknown = served.endpoint("ill"), served.endpoint("unknown")
     return [
-        "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{served.endpoint('ill')}", f"/pcs/{served.endpoint('unknown')}?range=1h",
-        "/incidents", "/incidents?state=resolved", "/incidents?who=me", f"/incidents/{new}", f"/incidents/{working}", "/schools/2",
-        "/settings/priorities", "/account", "/account/password", "/people", "/enrolment", "/audit", "/there/is/no/such/page",
+        "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{ill}", f"/pcs/{unknown}?range=1h",
+        "/incidents", "/incidents?state=resolved", "/incidents?who=me", f"/incidents/{new}", f"/incidents/{working}",
+        "/schools/2", "/settings/priorities", "/account", "/account/password", "/people", "/enrolment", "/audit",
+        "/there/is/no/such/page",
     ]  # fmt: skip
 
 

@@ -1,5 +1,5 @@
 // Forms that show their result where they were sent from: the answer's parts are morphed into place, no page is loaded.
-import { morph, morphParts } from "./parts.js";
+import { morph, showResult } from "./parts.js";
 
 export function inPlace() {
   document.addEventListener("submit", (event) => {
@@ -53,5 +53,5 @@ function show(form, html) {
     if (main) morph(document.getElementById("main"), main);
     return;
   }
-  morphParts(html, parts);
+  showResult(html, parts);
 }

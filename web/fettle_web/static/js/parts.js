@@ -1,6 +1,9 @@
 // Asks the server again for parts of this page and morphs them into place: focus, scroll, selection and open disclosures stay.
 import { refreshTimes } from "./time.js";
 
+const RESULT_MS = 15000;
+let resultUntil = 0; // the result of what was just done stays for a while, whatever else happens
+
 const OPTIONS = {
   morphStyle: "outerHTML",
   ignoreActiveValue: true,
@@ -11,6 +14,9 @@ const OPTIONS = {
       if (old.localName === "details") fresh.toggleAttribute("open", old.open);
       if (old.localName === "time" && old.dateTime === fresh.dateTime) return false;
       return true;
+    },
+    beforeNodeRemoved(node) {
+      return !(node.nodeType === Node.ELEMENT_NODE && node.id === "result" && Date.now() < resultUntil);
     },
     beforeAttributeUpdated(name, element) {
       return !(name === "class" && element.classList.contains("here")) && !(name === "open" && element.localName === "details");
@@ -32,6 +38,12 @@ export async function refreshParts(ids) {
   if (answer.status === 401 || answer.redirected) return location.reload();
   if (!answer.ok) throw new Error(`parts: ${answer.status}`);
   morphParts(await answer.text());
+}
+
+export function showResult(html, only) {
+  resultUntil = 0;
+  morphParts(html, only);
+  resultUntil = Date.now() + RESULT_MS;
 }
 
 export function morphParts(html, only) {
