@@ -20,7 +20,7 @@ from typing import Any
 
 from fettle_server import clock, observed
 from fettle_server.config import Settings
-from fettle_server.ingest.messages import ToEdge, ToWriter
+from fettle_server.ingest.messages import Arrived, ToEdge, ToWriter
 
 WriterMain = Callable[[Any, Settings], None]
 
@@ -29,7 +29,10 @@ STREAM_SHARE = 64
 WAITING_BYTES = 64 * 1024 * 1024
 _STEADY_S = 30.0
 _BACK_OFF_MAX_S = 30.0
-_LEAVE_S = 3.0
+_LEAVE_S = 2.0
+_PIPE_BYTES = (
+    64 * 1024
+)  # little enough that what waits, waits here, where streams have equal shares and a stop can let go of it
 _SPAWN = multiprocessing.get_context("spawn")  # forking a process with live gRPC threads hangs
 
 
@@ -82,6 +85,8 @@ class Batcher:
         self._process = _SPAWN.Process(target=run_writer, args=(self._main, theirs, self._settings), daemon=True)
         self._process.start()
         theirs.close()
+        with _as_socket(ours) as half:
+            half.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIPE_BYTES)
         self._pipe = ours
         self._started_s = clock.monotonic()
         asyncio.get_running_loop().add_reader(ours.fileno(), self._receive, ours)
@@ -108,21 +113,31 @@ class Batcher:
         await asyncio.shield(self._taken)
 
     async def stop(self) -> None:
-        """Hand over what waits, let the writer commit it and leave, and return when it has."""
+        """Tell the writer that the streams are over, let it commit what it has and leave, and return when it has.
+
+        One that takes too long is ended: nothing is acknowledged before its commit, so what is lost comes again.
+        """
         pipe, process = self._pipe, self._process
         if pipe is not None:
-            while self._items and self._pipe is not None:
-                await self.next_list()
-            await asyncio.get_running_loop().run_in_executor(self._thread, _say_no_more, pipe)
+            self._items = [item for item in self._items if type(item) is not Arrived]  # not acknowledged: it comes again
+            try:
+                async with asyncio.timeout(_LEAVE_S):
+                    await self._let_finish(pipe)
+            except TimeoutError:
+                observed.log().warning("the writer was ended over messages not yet acknowledged", after_s=_LEAVE_S)
             self._pipe = None
-            await asyncio.to_thread(process.join, _LEAVE_S)
             asyncio.get_running_loop().remove_reader(pipe.fileno())
-            if process.exitcode is None:
-                observed.log().error("the writer did not leave in time and is ended", after_s=_LEAVE_S)
-                process.kill()
+            process.kill()
         for task in list(self._tasks):
             task.cancel()
         self._thread.shutdown(wait=False)
+
+    async def _let_finish(self, pipe: Connection) -> None:
+        while self._items and self._pipe is pipe:
+            await self.next_list()
+        await asyncio.get_running_loop().run_in_executor(self._thread, _say_no_more, pipe)
+        self._pipe = None
+        await asyncio.to_thread(self._process.join, _LEAVE_S)
 
     async def _hand_over(self, pipe: Connection) -> None:
         loop, linger_s = asyncio.get_running_loop(), self._settings.batch_linger_ms / 1000
@@ -197,7 +212,12 @@ def run_writer(main: WriterMain, pipe: Connection, settings: Settings) -> None:
     os._exit(0)  # all is committed and answered; the edge waits, and an interpreter is slow to tidy up
 
 
+def _as_socket(pipe: Connection) -> socket.socket:
+    """The socket that a two-way pipe is, on a descriptor of its own."""
+    return socket.socket(fileno=os.dup(pipe.fileno()))
+
+
 def _say_no_more(pipe: Connection) -> None:
     """Close our direction only: the writer reads to the end, and can still answer."""
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(pipe.fileno())) as half:
+    with contextlib.suppress(OSError), _as_socket(pipe) as half:
         half.shutdown(socket.SHUT_WR)

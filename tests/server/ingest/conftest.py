@@ -138,7 +138,9 @@ class Server:
     address: str
     metrics_port: int
     engine: sa.Engine
+    loop: asyncio.AbstractEventLoop
     talks: list[Talk] = field(default_factory=list)
+    is_stopped: bool = False
 
     def token(self, uses: int = 1) -> str:
         """A fresh enrolment token."""
@@ -159,6 +161,12 @@ class Server:
         body = self.call("/fettle.v1.Enrolment/Enrol", request.SerializeToString(), *identity.visitor_credentials())
         answer = link_pb2.EnrolResponse.FromString(body)
         return Agent(self, answer.endpoint_id, identity.key_pem(key), answer.certificate_pem)
+
+    def stop(self) -> None:
+        """What SIGTERM does."""
+        if not self.is_stopped:
+            self.is_stopped = True
+            asyncio.run_coroutine_threadsafe(self.edge.stop(), self.loop).result(WITHIN_S)
 
     def kill_writer(self) -> None:
         """What a crash does: no warning, no flush."""
@@ -223,12 +231,12 @@ def _start(settings: Settings, authority: pki.Authority) -> tuple[Server, Callab
     edge = run(made())
     ready = run(edge.start())
     engine = db.open_engine(settings.database_url)
-    server = Server(settings, authority, edge, ready.address, ready.metrics_port, engine)
+    server = Server(settings, authority, edge, ready.address, ready.metrics_port, engine, loop)
 
     def stop() -> None:
         for talk in server.talks:
             talk.close()
-        run(edge.stop())
+        server.stop()
         run(loop.shutdown_default_executor())
         loop.call_soon_threadsafe(loop.stop)
         thread.join(WITHIN_S)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
+import signal
 import time
 import urllib.request
 from collections.abc import Callable
@@ -195,3 +197,15 @@ def test_figures_are_served_and_never_go_back_when_the_writer_dies(serve: Callab
 def scrape(server: Any) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics") as answer:
         return str(answer.read().decode())
+
+
+def test_edge_leaves_in_time_over_a_writer_that_is_stuck(serve: Callable[..., Any]) -> None:
+    server = serve()
+    talk = server.enrol().attach()
+    os.kill(server.edge.writer_pid, signal.SIGSTOP)
+    for number in range(1, 2001):
+        talk.say(events=[booted(number)])
+    time.sleep(0.5)
+    began_s = time.monotonic()
+    server.stop()
+    assert time.monotonic() - began_s < 4
