@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Iterable, Mapping
 
-from fettle_agent.collectors import dns
+from fettle_agent.collectors import addresses
 
 _NOWHERE = frozenset({"", "0.0.0.0"})  # noqa: S104 - what an interface without an address holds; nothing is bound
 
@@ -23,7 +23,7 @@ def choose(interfaces: Iterable[Mapping[str, object]], *names: str) -> tuple[str
             continue
         chosen = next((text for text in (_first(values.get(name)) for name in names) if text not in _NOWHERE), "")
         words += [word for word in re.split(r"[ ,;]+", chosen) if word not in _NOWHERE]
-    return dns.addresses(words)
+    return addresses.among(words)
 
 
 def _first(value: object) -> str:

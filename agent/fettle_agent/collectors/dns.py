@@ -7,19 +7,17 @@ does not: so speaks a forwarder that has lost its own way out. Windows keeps its
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import struct
 import time
 from collections.abc import Callable, Iterable
 
-from fettle_agent.collectors import Collected, Reading, Setup
+from fettle_agent.collectors import Collected, Reading, Setup, addresses
 
 PORT = 53
 TRIES = 2
 TRY_S = 1.0
-MAX_SERVERS = 3
 _HEADER = struct.Struct(">HHHHHH")
 _QUESTION = b"\x00" + struct.pack(">HH", 2, 1)  # the root's NS records
 _ANSWER, _RECURSE, _SERVER_FAILURE = 0x8000, 0x0100, 2
@@ -42,19 +40,7 @@ def is_answer(message: bytes, number: int) -> bool:
 def servers_in(resolv_conf: str) -> tuple[str, ...]:
     """The name servers that a resolv.conf names, in order, at most as many as the C library asks."""
     rows = (line.split() for line in resolv_conf.splitlines())
-    return addresses(row[1] for row in rows if len(row) >= 2 and row[0] == "nameserver")
-
-
-def addresses(words: Iterable[str]) -> tuple[str, ...]:
-    """Those of the words that are IP addresses, each once, bounded."""
-    found: dict[str, None] = {}
-    for word in words:
-        try:
-            ipaddress.ip_address(word.partition("%")[0])
-        except ValueError:
-            continue
-        found[word] = None
-    return tuple(found)[:MAX_SERVERS]
+    return addresses.among(row[1] for row in rows if len(row) >= 2 and row[0] == "nameserver")
 
 
 def collector(setup: Setup) -> Callable[[], Collected]:
