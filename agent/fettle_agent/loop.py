@@ -112,6 +112,7 @@ class Loop:
         self._stop = asyncio.Event()
         self._link = Link(self._target, self.agent, self._link_changed)
         self._status_dirty = self._status_urgent = True
+        self._told_written: list[dict[str, str]] = []
         self._link_changed_ms = self.agent.clock.server_ms()
         self._started_ms = self.agent.clock.server_ms()
         self._slept_s = place.slept_s()
@@ -216,6 +217,7 @@ class Loop:
             self._speak(session, now_s, watched=watched)
         if (
             self._status_urgent
+            or agent.told_lines is not self._told_written
             or (self._status_dirty and self._status_beat.is_due(now_s))
             or self._slow_status_beat.is_due(now_s)
         ):
@@ -336,6 +338,7 @@ class Loop:
 
     def _write_status(self) -> None:
         self._status_dirty = self._status_urgent = False
+        self._told_written = self.agent.told_lines
         if not status.write(self._state, self._status()):
             log.debug("status not written")
 
