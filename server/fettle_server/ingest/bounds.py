@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 import zlib
 from typing import Any, NamedTuple
@@ -30,6 +29,10 @@ HELD_LIMIT = 512
 COLLECTOR_LIMIT = 100
 INVENTORY_PACKED_BYTES = 256 * 1024
 INVENTORY_PLAIN_BYTES = 4 * 1024 * 1024
+INVENTORY_DEPTH = 20
+FIGURE_LIMIT = 1e9
+VALUE_LIMIT = 1e18
+"""Beyond any reading's range; what is larger is a mistake that no chart could draw."""
 SYSTEMS = ("windows", "linux", "macos")
 SECTIONS = ("hardware", "software")
 SEVERITIES = frozenset({"watch", "ill"})
@@ -140,7 +143,7 @@ def _raised(said: link_pb2.FaultRaised, at_ms: int, said_ms: int, adjusted: bool
         said.severity,
         _finite(rule, said.value),
         _since(said.since_ms, at_ms, said_ms),
-        _evidence(said.evidence, at_ms - said_ms),
+        _evidence(said.evidence, at_ms, said_ms),
         said.policy_version,
         text(said.detail, 200),
         adjusted,
@@ -153,7 +156,7 @@ def _cleared(said: link_pb2.FaultCleared, at_ms: int, said_ms: int, adjusted: bo
         raise OutOfBounds(f"Fault {rule}: the reason must be one of {', '.join(sorted(AGENT_REASONS))}.")
     value = _finite(rule, said.value) if said.reason == RECOVERED else 0.0
     since_ms = _since(said.since_ms, at_ms, said_ms)
-    return Clear(at_ms, rule, instance, said.reason, value, since_ms, _evidence(said.evidence, at_ms - said_ms), adjusted)
+    return Clear(at_ms, rule, instance, said.reason, value, since_ms, _evidence(said.evidence, at_ms, said_ms), adjusted)
 
 
 def _fault_key(rule: str, instance: str) -> tuple[str, str]:
@@ -167,8 +170,8 @@ def _fault_key(rule: str, instance: str) -> tuple[str, str]:
 
 
 def _finite(rule: str, value: float) -> float:
-    if not math.isfinite(value):
-        raise OutOfBounds(f"Fault {rule}: the value is not a number.")
+    if not abs(value) <= VALUE_LIMIT:
+        raise OutOfBounds(f"Fault {rule}: the value is not a number that can be.")
     return value
 
 
@@ -178,12 +181,13 @@ def _since(since_ms: int, at_ms: int, said_ms: int) -> int:
     return moved if at_ms - BEHIND_MS <= moved <= at_ms else at_ms
 
 
-def _evidence(samples: Any, moved_ms: int) -> Evidence:
-    """The newest 60 samples that are numbers, moved with the event's own time."""
+def _evidence(samples: Any, at_ms: int, said_ms: int) -> Evidence:
+    """The newest 60 samples that are numbers of a time that can be, moved with the event's own time."""
     if not samples:
         return []
-    kept = samples[-EVIDENCE_LIMIT:]
-    return [(sample.at_ms + moved_ms, sample.value) for sample in kept if math.isfinite(sample.value)]
+    moved_ms, first_ms, last_ms = at_ms - said_ms, at_ms - BEHIND_MS, at_ms + AHEAD_MS
+    moved = [(sample.at_ms + moved_ms, sample.value) for sample in samples[-EVIDENCE_LIMIT:]]
+    return [(at, value) for at, value in moved if first_ms <= at <= last_ms and abs(value) <= VALUE_LIMIT]
 
 
 def _power(said: link_pb2.PowerChange, at_ms: int, _said_ms: int, adjusted: bool) -> Happened:
@@ -206,18 +210,34 @@ def _inventory(said: link_pb2.Inventory, at_ms: int, _said_ms: int, _adjusted: b
     plain = _inflated(said.json)
     if hashlib.sha256(plain).hexdigest() != said.digest:
         raise OutOfBounds("The inventory's digest is not that of its content.")
-    try:
-        content = json.loads(plain)
-    except (ValueError, RecursionError) as error:
-        raise OutOfBounds("The inventory is not JSON.") from error
-    if not isinstance(content, dict):
-        raise OutOfBounds("The inventory is not a JSON object.")
+    content = _object(plain)
     names = (content.get("maker"), content.get("model"))
     model = " ".join(text(name, 120).strip() for name in names if isinstance(name, str))
     serial = content.get("serial")
     return Stocktake(
         at_ms, said.section, said.digest, said.json, text(model, 200), text(serial, 120) if isinstance(serial, str) else ""
     )
+
+
+def _object(plain: bytes) -> dict[str, Any]:
+    """The inventory as JSON, of which every page can show every part."""
+    try:
+        content = json.loads(plain)
+        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # no half characters, no NaN
+    except (ValueError, RecursionError) as error:
+        raise OutOfBounds("The inventory is not JSON.") from error
+    if not isinstance(content, dict):
+        raise OutOfBounds("The inventory is not a JSON object.")
+    if not _can_be_shown(content, INVENTORY_DEPTH):
+        raise OutOfBounds("The inventory is nested too deeply, or has a number of more than 64 bits.")
+    return content
+
+
+def _can_be_shown(value: Any, depth: int) -> bool:
+    if isinstance(value, dict | list):
+        inner = value.values() if isinstance(value, dict) else value
+        return depth > 0 and all(_can_be_shown(item, depth - 1) for item in inner)
+    return not isinstance(value, int) or abs(value) < 2**63
 
 
 def _inflated(packed: bytes) -> bytes:
@@ -253,13 +273,25 @@ def vitals(said: link_pb2.Vitals, received_ms: int) -> tuple[Reported, Held | No
     problems = _clean_readings(said.readings)
     at_ms, _ = moment(said.at_ms, received_ms)
     said.at_ms = at_ms
-    del said.agent.collectors[COLLECTOR_LIMIT:]
-    for collector in said.agent.collectors:
-        collector.name, collector.error = text(collector.name, 80), text(collector.error, 300)
+    if said.HasField("agent"):
+        _clean_health(said.agent)
     in_sync = said.HasField("agent") and not said.agent.spool_events and len(said.faults) <= HELD_LIMIT
     held = Held(at_ms, frozenset((fault.rule, fault.instance) for fault in said.faults)) if in_sync else None
     del said.faults[HELD_LIMIT:]
     return Reported(at_ms, said.SerializeToString()), held, _dropped(problems)
+
+
+def _clean_health(said: link_pb2.AgentHealth) -> None:
+    """What an agent says of itself, cleaned in place; a figure that cannot be becomes 0."""
+    del said.collectors[COLLECTOR_LIMIT:]
+    for collector in said.collectors:
+        collector.name, collector.error = text(collector.name, 80), text(collector.error, 300)
+        collector.duration_s = _figure(collector.duration_s)
+    said.cpu_percent, said.memory_mib = _figure(said.cpu_percent), _figure(said.memory_mib)
+
+
+def _figure(value: float) -> float:
+    return value if 0 <= value <= FIGURE_LIMIT else 0.0
 
 
 def live(said: link_pb2.Live, received_ms: int) -> tuple[Watched, str]:

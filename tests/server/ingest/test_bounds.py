@@ -45,6 +45,36 @@ def test_direction_marks_and_line_breaks_do_not_survive():
     assert bounds.text("a\u202eb\nc\0d", 40) == "ab cd"
 
 
+def test_evidence_of_a_time_or_size_that_cannot_be_is_left_out():
+    said = [(2**63 - 1, 1.0), (-(2**63), 1.0), (0, 1.0), (NOW, 1e308), (NOW, float("nan")), (NOW - 5_000, 2.0)]
+    samples = [link_pb2.Sample(at_ms=at_ms, value=value) for at_ms, value in said]
+    assert bounds.event(event(raised=fault(evidence=samples)), NOW).evidence == [(NOW - 5_000, 2.0)]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e308, -1.0])
+def test_what_an_agent_says_it_costs_is_a_number_that_a_page_can_show(value):
+    health = link_pb2.AgentHealth(cpu_percent=value, memory_mib=value, collectors=[link_pb2.CollectorHealth(duration_s=value)])
+    reported, _, _ = bounds.vitals(link_pb2.Vitals(at_ms=NOW, agent=health), NOW)
+    kept = link_pb2.Vitals.FromString(reported.body).agent
+    assert (kept.cpu_percent, kept.memory_mib, kept.collectors[0].duration_s) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b'{"size_bytes":' + b"9" * 4000 + b"}",
+        b'{"a":' + b"[" * 100 + b"]" * 100 + b"}",
+        b'{"a":"\\ud800"}',
+        b'{"a":NaN}',
+        b'{"a":1e999}',
+    ],
+)
+def test_an_inventory_that_no_page_could_show_is_refused(plain):
+    said = link_pb2.Inventory(section="hardware", digest=hashlib.sha256(plain).hexdigest(), json=zlib.compress(plain))
+    with pytest.raises(OutOfBounds, match="inventory"):
+        bounds.event(event(inventory=said), NOW)
+
+
 @pytest.mark.parametrize(
     ("at_ms", "kept"),
     [
@@ -79,7 +109,7 @@ def test_a_crossing_after_its_own_event_begins_with_it():
 
 
 def test_only_the_newest_sixty_samples_are_kept_and_only_numbers():
-    samples = [link_pb2.Sample(at_ms=at, value=at) for at in range(100)] + [link_pb2.Sample(value=float("inf"))]
+    samples = [link_pb2.Sample(at_ms=NOW - 100 + at, value=at) for at in range(100)] + [link_pb2.Sample(value=float("inf"))]
     assert len(bounds.event(event(raised=fault(evidence=samples)), NOW).evidence) == 59
 
 
