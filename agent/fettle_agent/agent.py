@@ -7,6 +7,7 @@ the time. Has no loop of its own (loop.py calls it, on one thread) and opens no 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -272,6 +273,14 @@ class Agent:
         """Log what the server said, and keep the last few for status."""
         log.warning("the server said", code=code, text=text)
         self.told_lines = [*self.told_lines, {"at": rfc3339(self.clock.server_ms()), "code": code, "text": text}][-_TOLD_KEPT:]
+
+    def tell_again(self) -> None:
+        """Raise what is open once more, and let each inventory be sent anew: this server may have been set back, or be new."""
+        self.record(self.judge.tell_again(self.clock.steady_ms()))
+        self.spool.record([], marks=[(inventories.mark_name(section), "") for section in inventories.SECTIONS])
+        for section in inventories.SECTIONS:
+            if self.lanes is not None:
+                self.lanes.start(section, time.monotonic())
 
     def _learn(self, server_ms: int, at_boot_ms: int, **tolerance: int) -> None:
         if self.clock.learn(server_ms, at_boot_ms, **tolerance):

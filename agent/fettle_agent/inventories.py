@@ -9,6 +9,9 @@ from typing import Any
 
 from fettle_protocol.v1 import link_pb2
 
+SECTIONS = ("hardware", "software")
+"""Each is what the collector of that name gives."""
+
 MAX_PACKED_BYTES = 256 * 1024
 MAX_PLAIN_BYTES = 4 * 1024 * 1024
 

@@ -83,6 +83,19 @@ class Judge:
             phases=[self._phase(key[0], watch) for key, watch in self._watches.items() if watch.state.phase is not Step.WELL]
         )
 
+    def tell_again(self, now_ms: int) -> Verdict:
+        """Each open fault raised once more, with the newest reading where there is one: for a server that lost it."""
+        verdict = Verdict()
+        for (_, instance), watch in sorted(self._watches.items()):
+            if watch.rule is None or watch.state.phase not in _OPEN:
+                continue
+            samples = watch.evidence.decide()
+            value = samples[-1].value if samples else watch.rule.raise_level
+            decision = Raised(since_ms=watch.state.since_ms)
+            event = self._raised(watch.rule, Reading(watch.rule.reading, value, instance), decision, samples)
+            verdict.drafts.append(Draft(event, now_ms))
+        return verdict
+
     # ---- policy ----
 
     def apply(self, policy: Policy, now_ms: int) -> Verdict:
@@ -128,7 +141,7 @@ class Judge:
         under_way = watch.state.phase in (Step.RAISING, Step.CLEARING)
         (watch.evidence.cross if under_way or decision else watch.evidence.rest)(now_ms, reading.value)
         if isinstance(decision, Raised):
-            verdict.drafts.append(Draft(self._raised(rule, reading, decision, watch.evidence), now_ms))
+            verdict.drafts.append(Draft(self._raised(rule, reading, decision, watch.evidence.decide()), now_ms))
         elif isinstance(decision, Cleared):
             verdict.drafts.append(Draft(_cleared(rule.key, reading, decision, watch.evidence), now_ms))
         if watch.state.phase is not before.phase or (under_way and now_ms - watch.kept_ms >= KEEP_SEEN_MS):
@@ -151,14 +164,14 @@ class Judge:
         if phase is not Step.WELL:
             verdict.phases.append(Phase(key, watch.instance, Step.WELL, 0, now_ms, watch.collector))
 
-    def _raised(self, rule: Rule, reading: Reading, decision: Raised, evidence: Evidence) -> link_pb2.Event:
+    def _raised(self, rule: Rule, reading: Reading, decision: Raised, samples: list[link_pb2.Sample]) -> link_pb2.Event:
         return link_pb2.Event(
             raised=link_pb2.FaultRaised(
                 rule=rule.key,
                 instance=reading.instance,
                 value=reading.value,
                 since_ms=decision.since_ms,
-                evidence=evidence.decide(),
+                evidence=samples,
                 policy_version=self._version,
                 severity=rule.severity,
                 detail=reading.detail[:MAX_DETAIL],

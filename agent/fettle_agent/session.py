@@ -52,6 +52,9 @@ class Source(Protocol):
     def told(self, code: str, text: str) -> None:
         """The server said something that a person should see."""
 
+    def tell_again(self) -> None:
+        """The server lost what it had acknowledged, or never had it: tell it what still holds."""
+
 
 class Over(Exception):
     """The conversation ends here; `retry_s` is the server's wish, 0 where the agent decides."""
@@ -87,9 +90,12 @@ class Session:
             return link_pb2.Uplink(pong=link_pb2.Pong(nonce=self._pongs.pop(0)))
         if not self.is_welcome:
             return None
+        self._check_spool()
+        return self._next_event() or self._next_live() or self._next_vitals() or self._next_hour()
+
+    def _check_spool(self) -> None:
         if self._source.spool.id != self._spool_id:
             raise Over("spool", "the spool was begun anew")
-        return self._next_event() or self._next_live() or self._next_vitals() or self._next_hour()
 
     def _next_event(self) -> link_pb2.Uplink | None:
         if self._sent_event - self._acked_event >= MAX_EVENTS_UNDER_WAY or not self._source.spool.carried.events:
@@ -97,8 +103,13 @@ class Session:
         batch = self._source.spool.events_after(self._sent_event)
         if not batch:
             return None
+        self._sending("events", batch[-1].sequence)
         self._sent_event = batch[-1].sequence
         return link_pb2.Uplink(events=batch)
+
+    def _sending(self, lane: str, sequence: int) -> None:
+        self._source.spool.sending(lane, sequence)
+        self._check_spool()
 
     def _next_live(self) -> link_pb2.Uplink | None:
         live, self.live = self.live, None
@@ -114,6 +125,7 @@ class Session:
         if self._source.spool.carried.hours and self._sent_hour - self._acked_hour < MAX_HOURS_UNDER_WAY:
             hour = self._source.spool.hour_after(self._sent_hour)
             if hour is not None:
+                self._sending("hours", hour.sequence)
                 self._sent_hour = hour.sequence
                 return link_pb2.Uplink(history=[hour])
         if not self.progress_due:
@@ -148,9 +160,12 @@ class Session:
 
     def _welcome(self, welcome: link_pb2.Welcome) -> None:
         spool = self._source.spool
-        if welcome.events_acked > spool.last_sequence():
+        if welcome.events_acked > spool.sent("events") or welcome.history_acked > spool.sent("hours"):
             spool.renew_id()
-            raise Over("spool", "the server knows more events of this spool than it holds: it goes on under a new name")
+            raise Over("spool", "the server knows more of this spool than it ever said: it goes on under a new name")
+        if welcome.events_acked + 1 < spool.first_sequence():
+            log.info("the server lacks events that are not kept any more", acked=welcome.events_acked)
+            self._source.tell_again()
         self.is_welcome = True
         self.beat_s = min(max(welcome.vitals_every_s or self.beat_s, _MIN_BEAT_S), _MAX_BEAT_S)
         self._sent_event, self._sent_hour = welcome.events_acked, welcome.history_acked

@@ -122,6 +122,15 @@ class Spool:
         """The highest number ever given to an event."""
         return self._store.number("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
 
+    def first_sequence(self) -> int:
+        """The number of the oldest event that is kept; where none is, the number that the next one will have."""
+        oldest = self._store.number("SELECT MIN(sequence) FROM events")
+        return oldest or self.last_sequence() + 1
+
+    def sent(self, lane: str) -> int:
+        """The highest number of a lane ("events", "hours") that this copy of the spool ever said."""
+        return int(self.mark(f"sent_{lane}", "0"))
+
     # ---- writing ----
 
     def record(
@@ -172,6 +181,11 @@ class Spool:
         self._write(
             lambda database: database.execute("INSERT OR REPLACE INTO progress VALUES (1, ?, ?)", (hour, pack)), durable=False
         )
+
+    def sending(self, lane: str, sequence: int) -> None:
+        """Have on disk, before it leaves, that a number was said: a server that knows more heard another copy of this spool."""
+        if sequence > self.sent(lane):
+            self.record([], marks=[(f"sent_{lane}", str(sequence))])
 
     def keep_anchor(self, anchor_ms: int, lead_ms: int) -> None:
         """Remember the server's time at this boot's start, and how far the wall clock is ahead."""

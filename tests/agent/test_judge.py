@@ -108,6 +108,17 @@ def test_restart_in_every_phase_loses_nothing(rule: Rule, pause_s: int) -> None:
     assert bench.bodies[1].since_ms == 70_000
 
 
+def test_open_fault_is_raised_once_more_for_a_server_that_lost_it(rule: Rule) -> None:
+    bench = Bench(rule)
+    for second in range(30):
+        bench.read(4, second)
+    bench.read(50, 30, instance="/srv")
+    bench.restart()
+    assert bench.take(bench.judge.tell_again(40_000)) == ["raised"]
+    assert (bench.bodies[-1].instance, bench.bodies[-1].value, bench.bodies[-1].since_ms) == ("/", 5, 0)
+    assert bench.read(4, 41) == []
+
+
 def test_restart_moves_times_to_the_new_process_and_keeps_the_duration(rule: Rule) -> None:
     bench = Bench(rule)
     bench.read(4, 10)

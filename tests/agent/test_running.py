@@ -200,6 +200,17 @@ def test_spool_copied_back_from_an_old_image_goes_on_under_a_new_name(machine: A
     until(lambda: server.of("raised"))
 
 
+def test_server_that_was_set_back_hears_again_what_is_open(machine: Any, server: Any, until: Any) -> None:
+    machine.settle().start()
+    first = until(lambda: server.streams)[0].hello.spool
+    set_fault(machine)
+    until(lambda: server.of("raised"))
+    machine.stop()
+    server.acked[first] = 0
+    machine.start()
+    until(lambda: len(server.of("raised")) == 2, seconds=20)
+
+
 def test_hour_in_progress_survives_a_stop(machine: Any, server: Any, until: Any) -> None:
     machine.settle().start()
     until(lambda: server.all("vitals"))

@@ -37,6 +37,9 @@ class Agent:
     def welcomed(self, welcome: link_pb2.Welcome) -> None:
         self.heard.append("welcome")
 
+    def tell_again(self) -> None:
+        self.heard.append("tell again")
+
     def heard_time(self, server_ms: int) -> None:
         self.heard.append(f"time {server_ms}")
 
@@ -89,6 +92,7 @@ def test_events_go_before_all_else(agent: Agent) -> None:
 
 def test_what_is_committed_already_is_not_said_again(agent: Agent) -> None:
     agent.record(3)
+    agent.spool.sending("events", 3)
     session = Session(agent)
     welcome(session, events=2)
     assert said(session)[0] == "events 3-3"
@@ -139,6 +143,43 @@ def test_numbers_from_another_copy_of_the_spool_end_it_under_a_new_name(agent: A
         welcome(Session(agent), events=50)
     assert agent.spool.id != name
     assert agent.spool.carried.events == 1
+
+
+def test_numbers_of_another_copy_are_found_out_though_as_many_were_recorded_since(agent: Agent) -> None:
+    agent.record(60)
+    name = agent.spool.id
+    with pytest.raises(Over, match="new name"):
+        welcome(Session(agent), events=50)
+    assert agent.spool.id != name
+    assert agent.spool.carried.events == 60
+
+
+def test_hours_of_another_copy_are_found_out_too(agent: Agent) -> None:
+    agent.spool.put_hour(5, b"p")
+    with pytest.raises(Over, match="new name"):
+        welcome(Session(agent), history=1)
+    assert agent.spool.carried.hours == 1
+
+
+def test_numbers_that_were_said_before_a_kill_are_this_copys_own(agent: Agent) -> None:
+    agent.record(3)
+    session = Session(agent)
+    welcome(session)
+    said(session)
+    welcome(Session(agent), events=3)
+    assert agent.spool.carried.events == 0
+
+
+def test_server_that_was_set_back_is_told_again_what_holds(agent: Agent) -> None:
+    agent.record(3)
+    session = Session(agent)
+    welcome(session)
+    said(session)
+    session.hear(link_pb2.Downlink(ack=link_pb2.Ack(events=3)))
+    welcome(Session(agent), events=3)
+    assert "tell again" not in agent.heard
+    welcome(Session(agent), events=1)
+    assert "tell again" in agent.heard
 
 
 def test_spool_that_was_begun_anew_ends_the_stream(agent: Agent) -> None:
