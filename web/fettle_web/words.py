@@ -20,7 +20,7 @@ _YES = 0.5
 
 def install(app: Flask) -> None:
     """Give the templates these filters."""
-    for word in (ago, exact, moment, lasting, clocktime, span, number, reading, plural, capital, day):
+    for word in (ago, exact, moment, lasting, clocktime, hour, span, number, reading, plural, capital, day):
         app.jinja_env.filters[word.__name__] = word
 
 
@@ -64,6 +64,11 @@ def lasting(time: dt.datetime) -> Markup:
 def clocktime(time: dt.datetime) -> Markup:
     """A <time> element that shows the exact time instead of the distance: for tables of readings."""
     return Markup('<time datetime="{}" data-exact>{}</time>').format(time.isoformat(), exact(time))
+
+
+def hour(time: dt.datetime) -> Markup:
+    """A <time> element that shows the time of day, for the ends of an axis."""
+    return Markup('<time datetime="{}" title="{}" data-hour>{}</time>').format(time.isoformat(), exact(time), f"{time:%H:%M}")
 
 
 def day(date: dt.date) -> str:

@@ -8,7 +8,7 @@ from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.endpoints.rules import ORDER
-from fettle_server.estate.endpoints.views import SchoolTile
+from fettle_server.estate.endpoints.views import EndpointFilter, SchoolTile
 from fettle_server.estate.people.rules import Person
 from fettle_server.journal import queries as journal
 from fettle_server.journal.queries import AuditFilter
@@ -46,6 +46,7 @@ def overview() -> str:
             schools=once(lambda: endpoints.schools(tx, person)),
             trend=once(lambda: incidents.trend(tx, person, TREND_DAYS, utc_now())),
             news=once(lambda: _today(tx, person, utc_now())),
+            proved=once(lambda: _proved(tx, person)),
             bars=lambda days: columns([(day.opened, day.resolved) for day in days]),
             dots=_dots,
             narrow_most=NARROW_MOST,
@@ -62,6 +63,12 @@ def _cases(tx: Connection, person: Person) -> tuple[list[IncidentRow], list[Inci
         rule = rule_of(row.rule)
         (soon if rule is not None and rule.severity == "watch" else now).append(row)
     return now, soon
+
+
+def _proved(tx: Connection, person: Person) -> dt.datetime | None:
+    """When the well PC that has been silent for longest was heard: since then each of them has said that it is well."""
+    longest = endpoints.endpoints(tx, person, EndpointFilter(state="well", sort="last_seen"), limit=1).rows
+    return longest[0].last_seen if longest else None
 
 
 def _today(tx: Connection, person: Person, now: dt.datetime) -> list[Change]:

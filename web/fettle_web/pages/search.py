@@ -26,7 +26,9 @@ def search() -> ResponseReturnValue:
     if not text:
         return jsonify(found=[])
     with store.reading() as tx:
-        return jsonify(found=[*_incidents(tx, person, text), *_pcs(tx, person, text), *_schools(tx, person, text)])
+        pcs, cases = _pcs(tx, person, text), _incidents(tx, person, text)
+        meant = any(pc["what"].casefold().startswith(text.casefold()) for pc in pcs)
+        return jsonify(found=[*(pcs + cases if meant else cases + pcs), *_schools(tx, person, text)])
 
 
 def _incidents(tx: Connection, person: Person, text: str) -> list[Found]:
@@ -38,7 +40,7 @@ def _incidents(tx: Connection, person: Person, text: str) -> list[Found]:
         rows = incidents.incidents(tx, person, IncidentFilter(state="all", search=text), limit=EACH).rows
     return [
         {
-            "what": row.title,
+            "what": f"{row.title}, {row.endpoint}" if row.endpoint else row.title,
             "where": f"Incident {row.number}, {row.state}",
             "icon": "incidents",
             "href": url_for("pages.incident", number=row.number),

@@ -6,6 +6,7 @@ const EXACT = new Intl.DateTimeFormat("en-GB", {
   weekday: "short", day: "numeric", month: "short", year: "numeric",
   hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
 });
+const HOUR = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit" });
 let ahead = 0; // how far this device's clock is ahead of the server's
 
 export function now() {
@@ -41,6 +42,7 @@ export function refreshTimes(root = document) {
 
 function wording(element, ms) {
   if (element.hasAttribute("data-exact")) return exact(ms);
+  if (element.hasAttribute("data-hour")) return HOUR.format(ms);
   return element.hasAttribute("data-span") ? span(Math.max(0, (now() - ms) / 1000)) : ago(ms);
 }
 
