@@ -54,7 +54,7 @@ def test_new_lock_is_fetched_anew(hook: ModuleType, root: Path) -> None:
 
 def test_unreachable_registry_is_said_with_what_to_do(hook: ModuleType, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hook, "npm", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "npm error ENOTFOUND"))
-    with pytest.raises(hook.AssetsError, match="npm config get registry.*ENOTFOUND"):
+    with pytest.raises(hook.AssetsError, match=r"npm config get registry.*ENOTFOUND"):
         hook.build(root, with_tests=False)
 
 
