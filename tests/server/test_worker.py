@@ -57,6 +57,19 @@ def test_a_resolved_incident_closes_in_time(store: Any, work: Work, now: dt.date
     assert store.value(sa.select(Incident.state)) == "closed"
 
 
+def test_what_is_open_on_a_revoked_endpoint_is_settled(store: Any, line: Any, tell: Any, work: Work, now: dt.datetime) -> None:
+    gone, here = store.endpoint("gone"), store.endpoint("here")
+    for pk in (gone, here):
+        line.events(line.attach(pk), tell.raised(), tell.raised("dns-lost", ""))
+    with store.begin() as tx:
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk == gone).values(revoked_at=now))
+    assert [jobs.settle_revoked(work, now) for _ in range(2)] == [False, False]
+    reasons = store.rows(sa.select(Fault.endpoint_pk, Fault.clear_reason).order_by(Fault.id))
+    assert reasons == [(gone, "revoked"), (gone, "revoked"), (here, ""), (here, "")]
+    states = sa.select(Incident.endpoint_pk, Incident.state).order_by(Incident.number)
+    assert store.rows(states) == [(gone, "resolved"), (gone, "resolved"), (here, "new"), (here, "new")]
+
+
 def test_what_is_past_its_age_is_dropped(store: Any, work: Work, now: dt.datetime) -> None:
     pk = store.endpoint()
     old = now - dt.timedelta(days=work.settings.journal_days + 1)

@@ -16,7 +16,7 @@ from fettle_server.estate.tables import Endpoint, EndpointEvent
 from fettle_server.journal.actions import Line, record, record_all
 from fettle_server.proactive.detection import IS_OPEN, detect
 from fettle_server.proactive.policies import newest, newest_version, shipped
-from fettle_server.proactive.rules import CLASH, CLASH_QUIET, SETTLED, Clear, Raise, Signal
+from fettle_server.proactive.rules import CLASH, CLASH_QUIET, REVOKED, SETTLED, Clear, Raise, Signal
 from fettle_server.proactive.tables import Fault, PolicyVersion
 
 SHIPPED_BY = "system"
@@ -79,6 +79,30 @@ def settle_clashes(tx: sa.Connection, now: dt.datetime) -> int:
     signals: list[tuple[int, Signal]] = [(pk, Clear(at_ms, CLASH, "", SETTLED, 0.0, at_ms, [], False)) for pk in sorted(quiet)]
     if signals:
         detect(tx, signals, policy=None, now=now, reopen_within=CLASH_QUIET)
+    return len(signals)
+
+
+def revoked_faults(tx: sa.Connection, limit: int) -> list[tuple[int, str, str]]:
+    """(endpoint pk, rule, instance) of faults that are open on endpoints that were revoked."""
+    statement = (
+        sa.select(Fault.endpoint_pk, Fault.rule, Fault.instance)
+        .join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
+        .where(Endpoint.revoked_at.is_not(None), IS_OPEN)
+        .order_by(Fault.endpoint_pk, Fault.id)
+        .limit(limit)
+    )
+    return [(pk, rule, instance) for pk, rule, instance in tx.execute(statement)]
+
+
+def settle_revoked(tx: sa.Connection, now: dt.datetime, reopen_within: dt.timedelta, limit: int) -> int:
+    """Clear what is open on endpoints that were revoked: their agents can never do it; returns how many faults."""
+    at_ms = to_ms(now)
+    signals: list[tuple[int, Signal]] = [
+        (pk, Clear(at_ms, rule, instance, REVOKED, 0.0, at_ms, [], False)) for pk, rule, instance in revoked_faults(tx, limit)
+    ]
+    if signals:
+        published = newest(tx)
+        detect(tx, signals, policy=published.policy if published else None, now=now, reopen_within=reopen_within)
     return len(signals)
 
 

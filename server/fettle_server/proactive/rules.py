@@ -61,8 +61,10 @@ class Held(NamedTuple):
 
 Signal = Raise | Clear | Held
 
-RECOVERED, GONE, WITHDRAWN, RECONCILED, SETTLED = "recovered", "gone", "policy", "reconciled", "settled"
-"""Why a fault was cleared. The first three are an agent's words; "settled": no further clash was seen."""
+RECOVERED, GONE, WITHDRAWN = "recovered", "gone", "policy"
+RECONCILED, SETTLED, REVOKED = "reconciled", "settled", "revoked"
+"""Why a fault was cleared. The first three are an agent's words. "settled": no further clash was seen; "revoked": its endpoint
+was, so nobody can say any more that it is over."""
 AGENT_REASONS = frozenset({RECOVERED, GONE, WITHDRAWN})
 
 

@@ -73,6 +73,15 @@ def settle_clashes(work: Work, now: dt.datetime) -> bool:
     return False
 
 
+def settle_revoked(work: Work, now: dt.datetime) -> bool:
+    """Faults of endpoints that were revoked are over, and so are their incidents. Looked for on the side that blocks nobody."""
+    with work.reading.connect() as tx:
+        if not proactive.revoked_faults(tx, limit=1):
+            return False
+    with work.engine.begin() as tx:
+        return proactive.settle_revoked(tx, now, work.settings.reopen_within, PIECE) >= PIECE
+
+
 def drop_history(work: Work, now: dt.datetime) -> bool:
     """Weeks of packed history past their age, whole tables at a time."""
     hour = history.hour_of(now - dt.timedelta(days=work.settings.history_days))
@@ -151,6 +160,7 @@ def _watch_certificate(work: Work, path: Path, now: dt.datetime) -> None:
 JOBS: tuple[Job, ...] = (
     Job("mark unknown", 5, mark_unknown),
     Job("settle clashes", 60, settle_clashes),
+    Job("settle revoked", 60, settle_revoked),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
     Job("drop history", 3600, drop_history),
