@@ -6,6 +6,7 @@ Owns the following, the fan-out and the streams. Does not say what a page shows:
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import queue
 import threading
@@ -34,6 +35,7 @@ SIGN_IN_CHECK_S = 15.0
 LOOK_S = 30
 LOOK_AGAIN_S = 20.0
 LIVE_STEP_S = 0.5
+STALE = dt.timedelta(seconds=10)
 CATCH_UP = 500
 QUEUE_LENGTH = 200
 MOST_PAGES = 200
@@ -232,7 +234,7 @@ class Look:
             self._ask()
         with store.reading() as tx:
             view = endpoints.live(tx, self._person, self._id)
-        if view is None or view.at is None or view.at == self._told:
+        if view is None or view.at is None or view.at == self._told or utc_now() - view.at > STALE:
             return None
         self._told = view.at
         readings = [[one.key, one.instance, round(one.value, 3)] for one in view.readings]

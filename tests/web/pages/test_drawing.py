@@ -48,3 +48,10 @@ def test_every_pc_is_a_dot_and_no_state_vanishes() -> None:
 def test_columns_are_scaled_to_the_highest_day() -> None:
     first, second = columns([(8, 2), (0, 0)], width=100, height=80)
     assert (first.opened, first.resolved, second.opened) == (80.0, 20.0, 0.0)
+
+
+def test_vital_sign_keeps_its_place_in_the_hour_and_its_natural_scale() -> None:
+    drawing = draw([(50, 90.0), (100, 90.0)], [("watch", 95.0)], "%", size=(100, 100), span=(0, 100))
+    assert drawing is not None
+    assert (drawing.low, drawing.high) == (0.0, 100.0)
+    assert drawing.line == "M50 10L100 10"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _MARGIN = 0.12
+SMALL_SHARE = 40
 
 Point = tuple[float, float]
 
@@ -49,6 +50,14 @@ def bounds(values: Sequence[float], levels: Sequence[float], unit: str) -> tuple
     return (max(low - air, floor), high + air)
 
 
+def natural(values: Sequence[float], levels: Sequence[float], unit: str) -> tuple[float, float]:
+    """The same for a vital sign: what cannot fall below nothing begins there, and a share that is not small ends at 100."""
+    low, high = bounds(values, levels, unit)
+    if unit == "%":
+        return 0.0, 100.0 if max((*values, *levels)) > SMALL_SHARE else high
+    return (0.0, high) if unit in ("ms", "bytes/s") else (low, high)
+
+
 def draw(
     points: Sequence[Point],
     levels: Sequence[tuple[str, float]],
@@ -56,13 +65,19 @@ def draw(
     *,
     size: tuple[int, int] = (120, 40),
     crossing: float | None = None,
+    span: Point | None = None,
 ) -> Drawing | None:
-    """The points (x ascending, any unit) as a line; None where there is none. `crossing` is the x to mark on the line."""
+    """The points (x ascending, any unit) as a line; None where there is none.
+
+    `crossing` is the x to mark on the line. `span` is the first and last x of the box where it is wider than the points: a
+    vital sign then keeps its natural scale too, so that a calm reading looks calm.
+    """
     if not points:
         return None
     width, height = size
-    low, high = bounds([y for _, y in points], [value for _, value in levels], unit)
-    first, last = points[0][0], points[-1][0]
+    values, lines = [y for _, y in points], [value for _, value in levels]
+    low, high = bounds(values, lines, unit) if span is None else natural(values, lines, unit)
+    first, last = span or (points[0][0], points[-1][0])
 
     def place(point: Point) -> Point:
         x = (point[0] - first) / (last - first) * width if last > first else float(width)
@@ -70,7 +85,7 @@ def draw(
 
     placed = [place(point) for point in points]
     if len(placed) == 1:
-        placed = [(0.0, placed[0][1]), *placed]
+        placed = [*placed, *placed]  # a line without length and with round ends is a dot
     line = "M" + "L".join(f"{x:g} {y:g}" for x, y in placed)
     return Drawing(
         width,

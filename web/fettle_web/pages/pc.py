@@ -26,6 +26,7 @@ FAULTS = 50
 INCIDENTS = 10
 EVENTS = 200
 _HOUR = dt.timedelta(hours=1)
+_NEW = dt.timedelta(hours=3)
 
 
 @pages.get("/pcs/<endpoint_id>")
@@ -34,7 +35,7 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
     person, now = auth.person(), utc_now()
     with store.reading() as tx:
         detail = _found(tx, person, endpoint_id)
-        window = charts.window(request.args.get("range", ""), now)
+        window = charts.window(request.args.get("range") or _usual(detail, now), now)
         policy = proactive.current_policy(tx)
         history = once(lambda: _charts(tx, person, endpoint_id, window))
         return respond(
@@ -78,6 +79,11 @@ def history(endpoint_id: str) -> Response:
     return jsonify(start=to_ms(window.start), end=to_ms(window.end), step=step, charts=drawn, lanes=lanes)
 
 
+def _usual(detail: EndpointDetail, now: dt.datetime) -> str:
+    """The range that says most: a day, or for a PC that has only just joined its first hour."""
+    return "1h" if now - detail.enrolled_at < _NEW else charts.DEFAULT_RANGE
+
+
 def _found(tx: Connection, person: Person, endpoint_id: str) -> EndpointDetail:
     detail = endpoints.endpoint(tx, person, endpoint_id)
     if detail is None:
@@ -100,4 +106,4 @@ def _strip(tx: Connection, person: Person, detail: EndpointDetail, now: dt.datet
     picked = vitals.chosen(newest.readings, policy, faults)
     hour = endpoints.chart(tx, person, detail.id, tuple({one.key for one in picked}), now - _HOUR, now)
     rules = [rule for rule in policy.rules if detail.system in rule.systems]
-    return vitals.strip(picked, hour, rules, faults)
+    return vitals.strip(picked, hour, rules, faults, end_ms=to_ms(now))

@@ -21,6 +21,7 @@ USUAL = (
 )
 KEYS = tuple(key for key, _ in USUAL)
 MOST = 8
+HOUR_MS = 3_600_000
 _LOW_IS_WORSE = ("disk.free_percent",)
 
 
@@ -54,21 +55,28 @@ def _badness(one: ReadingView) -> float:
 
 
 def strip(
-    picked: Iterable[ReadingView], series: Iterable[SeriesView], rules: Sequence[Rule], faults: Iterable[tuple[str, str, str]]
+    picked: Iterable[ReadingView],
+    series: Iterable[SeriesView],
+    rules: Sequence[Rule],
+    faults: Iterable[tuple[str, str, str]],
+    *,
+    end_ms: int,
 ) -> list[Vital]:
-    """The tiles, in the order in which they were picked; `rules` are those that judge this PC's system."""
+    """The tiles for the hour up to `end_ms`, in the order in which they were picked; `rules` judge this PC's system."""
     hours = {(one.key, one.instance): one for one in series}
     kept = list(faults)
-    return [_vital(one, hours.get((one.key, one.instance)), rules, kept) for one in picked]
+    return [_vital(one, hours.get((one.key, one.instance)), rules, kept, end_ms) for one in picked]
 
 
-def _vital(one: ReadingView, hour: SeriesView | None, rules: Sequence[Rule], faults: Sequence[tuple[str, str, str]]) -> Vital:
+def _vital(
+    one: ReadingView, hour: SeriesView | None, rules: Sequence[Rule], faults: Sequence[tuple[str, str, str]], end_ms: int
+) -> Vital:
     judging = [rule for rule in rules if rule.reading == one.key]
     levels = tuple(sorted({(rule.severity.value, rule.raise_level) for rule in judging}))
     keys = {rule.key for rule in judging}
     severities = {severity for key, instance, severity in faults if key in keys and instance == one.instance}
     points = [(float(at), value) for at, value in zip(hour.times_ms, hour.mean, strict=True)] if hour else []
-    drawing = draw(points or [(0.0, one.value)], levels, one.unit)
+    drawing = draw(points or [(float(end_ms), one.value)], levels, one.unit, span=(float(end_ms - HOUR_MS), float(end_ms)))
     state = "ill" if "ill" in severities else "watch" if severities else ""
     return Vital(one.key, one.instance, _title(one), one.value, one.unit, state, drawing, levels)
 

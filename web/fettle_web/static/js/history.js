@@ -81,7 +81,7 @@ function chartOf(chart, times, colours, isLast) {
   const bands = [];
   chart.lines.forEach((line, i) => {
     const stroke = colours.lines[i];
-    series.push({ stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }, { stroke, width: 1.5, points: { show: false } });
+    series.push({ stroke: "transparent", points: { show: false } }, { stroke: "transparent", points: { show: false } }, { stroke, width: 1.5, points: { show: true, size: 4, fill: stroke, filter: lonely } });
     columns.push(line.high, line.low, line.mean);
     bands.push({ series: [i * 3 + 1, i * 3 + 2], fill: fade(stroke) });
   });
@@ -95,6 +95,12 @@ function chartOf(chart, times, colours, isLast) {
   }, columns, box);
   plots.push(plot);
   label(chart, values, colours, null);
+}
+
+// Points that have no neighbour would not be seen as a line: they are drawn as dots.
+function lonely(plot, index) {
+  const values = plot.data[index];
+  return values.flatMap((value, i) => (value !== null && (values[i - 1] ?? null) === null && (values[i + 1] ?? null) === null ? [i] : []));
 }
 
 function width() {
