@@ -7,9 +7,11 @@ pipe's end), after everything received is committed and answered.
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import sqlalchemy as sa
 from fettle_protocol.v1 import link_pb2
@@ -33,6 +35,23 @@ _LOST = TurnedAway("busy", "the server has lost track of this stream: attach aga
 
 def main(pipe: Any, settings: Settings) -> None:
     """Store what comes through the pipe until its end."""
+    with alone(settings.data):
+        _write(pipe, settings)
+
+
+def alone(data: Path) -> IO[str]:
+    """A lock that one writer of this data directory has; waits for one that an edge which was killed has left behind.
+
+    That one still commits what is in its pipe. Who reads meanwhile how far each spool is committed takes the rest twice.
+    """
+    directory = data / "run"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    file = (directory / "writer.lock").open("w")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
+
+
+def _write(pipe: Any, settings: Settings) -> None:
     writer = Writer(settings)
     try:
         writer.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import multiprocessing
 import threading
-from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
@@ -17,10 +16,10 @@ from fettle_server.ingest.messages import Answer, Arrived, Attached, Knock, Know
 
 
 @pytest.fixture
-def edge(store):
+def edge(store, tmp_path):
     """Our end of a pipe to a running writer; what is in it is answered until we close it."""
     ours, theirs = multiprocessing.Pipe(duplex=True)
-    settings = Settings(data=Path(), database=store.url, batch_limit=50)
+    settings = Settings(data=tmp_path, database=store.url, batch_limit=50)
     thread = threading.Thread(target=writer.main, args=(theirs, settings))
     thread.start()
     yield ours, thread
@@ -77,3 +76,18 @@ def test_figures_are_told_while_nobody_speaks(store, edge):
     pipe, _ = edge
     (figures, *_) = hear(pipe, WriterFigures)
     assert figures.backlog == 0
+
+
+def test_a_writer_waits_until_the_one_before_has_committed_its_last(tmp_path):
+    before, entered = writer.alone(tmp_path), threading.Event()
+
+    def follow():
+        with writer.alone(tmp_path):
+            entered.set()
+
+    after = threading.Thread(target=follow)
+    after.start()
+    assert not entered.wait(0.2)
+    before.close()
+    assert entered.wait(5)
+    after.join()
