@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import io
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock, config, db
+from fettle_server.commands import listing
 from fettle_server.proactive import actions, queries
 
 BIN = Path(sys.executable).parent
@@ -123,11 +125,20 @@ class Server:
         return str(json.loads(run_command("fettle", *words).stdout)["token"])
 
     def endpoints(self) -> list[dict[str, Any]]:
-        return list(json.loads(run_command("fettle", "endpoints", self.data, "--json").stdout)["endpoints"])
+        """What `fettle endpoints --json` prints."""
+        return list(printed(listing.endpoints, self.data)["endpoints"])
 
     def incidents(self, state: str = "open", rule: str = "") -> list[dict[str, Any]]:
-        found = json.loads(run_command("fettle", "incidents", self.data, "--state", state, "--json").stdout)["incidents"]
+        """What `fettle incidents --json` prints, of one rule or of all."""
+        found = printed(listing.incidents, self.data, listing.Which(state))["incidents"]
         return [incident for incident in found if not rule or incident["rule"] == rule]
+
+
+def printed(command: Callable[..., None], *words: Any) -> dict[str, Any]:
+    """A listing command's JSON document, run in this process: a test looks many times a second."""
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        command(*words, as_json=True)
+    return dict(json.loads(out.getvalue()))
 
 
 @dataclass

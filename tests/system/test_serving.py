@@ -51,6 +51,9 @@ def test_json_shapes_are_those_documented(server: Any, connected: Any, run: Any,
         "number", "state", "priority", "title", "school", "endpoint", "rule", "opened_at", "resolved_at", "faults",
     }  # fmt: skip
     assert incident["opened_at"].endswith("Z")
+    shown = json.loads(run("fettle", "incidents", server.data, "--state", "open", "--json").stdout)
+    assert shown == {"incidents": [incident]}
+    assert [row["id"] for row in json.loads(run("fettle", "endpoints", server.data, "--json").stdout)["endpoints"]]
     one = json.loads(run("fettle", "incident", server.data, incident["number"], "--json").stdout)
     assert set(incident) <= set(one)
 
