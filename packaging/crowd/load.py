@@ -148,8 +148,8 @@ def _process(task: Task, pipe: Connection) -> None:
     began = time.monotonic()
     streams = _connect(task, comers, figures)
     figures.connect_s = time.monotonic() - began
-    pipe.send(figures)
     speaker = _Speaker(task, streams)
+    pipe.send(figures)
     with suppress(EOFError):
         while True:
             start, end = pipe.recv()

@@ -6,6 +6,7 @@ Owns the mixes that the benchmarks name. Times are of the moment the stream was 
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 
 from fettle_protocol.v1 import link_pb2 as pb
 
@@ -69,23 +70,31 @@ def history_hours(place: int) -> Uplinks:
     return next_uplink
 
 
-def history_packs(place: int) -> list[bytes]:
-    """Four packed hours of one played PC."""
-    pc = estate.plan(1, place + 1, seed=1)[place]
-    newest = int(time.time() // 3600) - 1
-    return [vitals.hour(pc, newest - turn, ()) for turn in range(4)]
+def history_packs(place: int) -> tuple[bytes, ...]:
+    """Four packed hours of a played PC; of 30 different ones."""
+    return _packs(place % 30, int(time.time() // 3600) - 1)
+
+
+@lru_cache(maxsize=60)
+def _packs(place: int, newest: int) -> tuple[bytes, ...]:
+    pc = estate.plan(1, 30, seed=1)[place]
+    return tuple(vitals.hour(pc, newest - turn, ()) for turn in range(4))
 
 
 def slow_beat(place: int) -> Uplinks:
     """The vitals that a healthy PC sends; nothing numbered, nothing to wait for."""
-    pc = estate.plan(1, place % 30 + 1, seed=1)[place % 30]
-    readings = vitals.readings(vitals.at(pc, int(time.time() // 60), ()))
+    readings = _beat(place % 30, int(time.time() // 60))
 
     def next_uplink(_number: int) -> tuple[bytes, int]:
         body = pb.Vitals(at_ms=time.time_ns() // 1_000_000, readings=readings)
         return pb.Uplink(vitals=body).SerializeToString(), 0
 
     return next_uplink
+
+
+@lru_cache(maxsize=60)
+def _beat(place: int, minute: int) -> list[pb.Reading]:
+    return vitals.readings(vitals.at(estate.plan(1, 30, seed=1)[place], minute, ()))
 
 
 def _power_and_notices() -> list[wire.Letter]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+import psutil
 import table
 from crowd import load, shapes
 from crowd.identities import Pass
@@ -37,6 +38,15 @@ def echoes_per_s(run: table.Run, streams: int, seconds: float) -> float:
         tasks = [load.Task(("127.0.0.1", port), ca_pem, (one,) * streams, shapes.single_events, echo=True)]
         with load.crowd(tasks) as crowd:
             return crowd.run(seconds).messages / seconds
+
+
+def bytes_each(run: table.Run, streams: int) -> float:
+    """What a bare stream that stands open takes of the server's memory."""
+    with _echo_server(run.work / "echo") as (port, ca_pem, one):
+        server = next(child for child in psutil.Process().children() if "spawn_main" in " ".join(child.cmdline()))
+        alone = server.memory_info().rss
+        with load.crowd([load.Task(("127.0.0.1", port), ca_pem, (one,) * streams, None, echo=True)]):
+            return (server.memory_info().rss - alone) / streams
 
 
 @contextmanager

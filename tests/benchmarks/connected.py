@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 
 import table
+from ceiling import bytes_each
 from crowd import load, server, shapes
 from testbed import SETTINGS, Site, prepared
 
@@ -19,32 +20,33 @@ def measure(run: table.Run) -> list[table.Row]:
     """Memory and CPU of the server with all connected, and the reconnect storm."""
     rows = []
     for streams in (300,) if run.quick else (1_000, 5_000, 20_000) if run.full else (1_000, 5_000):
+        bare = bytes_each(run, streams)
         with prepared(run, streams) as (data, passes):
             with server.serving(data, SETTINGS) as own:
-                rows += _stand(Site(own, passes), streams, run.pick(10, 60))
+                rows += _stand(Site(own, passes), streams, run.pick(10, 60), bare)
             with server.serving(data, SETTINGS) as own:
                 rows.append(_storm(Site(own, passes), streams))
     return rows
 
 
-def _stand(here: Site, streams: int, seconds: float) -> list[table.Row]:
+def _stand(here: Site, streams: int, seconds: float, bare: float) -> list[table.Row]:
     alone = here.server.cost()
     processes = max(1, streams // 10_000)
     with load.crowd(here.tasks(shapes.slow_beat, streams, processes, every_s=_BEAT_S)) as crowd:
         began = {name: cost.cpu_s for name, cost in here.server.cost().items()}
         crowd.run(seconds, warm_up_s=0.0)
         ended = here.server.cost()
-    edge, total = _memory(ended) - _memory(alone), _memory(ended)
+    grown = {name: (cost.rss_bytes - alone[name].rss_bytes) / streams / 1e3 for name, cost in ended.items() if name in alone}
     cores = sum(cost.cpu_s - began.get(name, 0.0) for name, cost in ended.items()) / seconds
+    total = sum(cost.rss_bytes for cost in ended.values())
     full, item = streams == 20_000, f"{streams:,} agents connected"
+    each = ", ".join(f"{name} {kilobytes:.0f}" for name, kilobytes in sorted(grown.items()) if kilobytes > 0.5)
+    came = f"connected in {crowd.connect_s:.1f} s, 50 handshakes at a time; {crowd.turned_away} turned away"
     return [
-        table.Row(f"{item}, memory each", edge / streams / 1e3, "KB", "91.5 KB bare mTLS stream (ANCHORS)"),
+        table.Row(f"{item}, memory each", sum(grown.values()), "KB", f"{bare / 1e3:.0f} KB bare stream", remark=f"KB: {each}"),
         table.Row(f"{item}, server in all", total / 1e9, "GB", target=2.2 if full else None),
-        table.Row(
-            f"{item}, vitals each minute", cores, "cores", target=0.3 if full else None,
-            remark=f"connected in {crowd.connect_s:.1f} s, 50 handshakes at a time; {crowd.turned_away} turned away",
-        ),
-    ]  # fmt: skip
+        table.Row(f"{item}, vitals each minute", cores, "cores", target=0.3 if full else None, remark=came),
+    ]
 
 
 def _storm(here: Site, streams: int) -> table.Row:
@@ -55,10 +57,6 @@ def _storm(here: Site, streams: int) -> table.Row:
             remark += f", such as {crowd.faults[0][:120]}"
         target = 30 * streams / 20_000
         return table.Row(f"{streams:,} agents back at once", crowd.connect_s, "s", target=target, remark=remark)
-
-
-def _memory(costs: dict[str, server.Cost]) -> int:
-    return sum(cost.rss_bytes for cost in costs.values())
 
 
 if __name__ == "__main__":

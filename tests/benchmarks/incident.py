@@ -75,13 +75,15 @@ def _whole_ways(here: Site, real: Agent, seconds: float) -> list[float]:
     newest = sa.select(fault.raised_at, fault.incident_number).where(fault.rule == "test-fault", fault.cleared_at.is_(None))
     ways, end = [], time.monotonic() + seconds
     while time.monotonic() < end:
-        real.test_fault()
+        asking = real.test_fault()
         row = _poll(engine, newest, is_there=True)
-        if row is None or row.incident_number is None:
+        seen = time.time()
+        if asking.wait() or row is None or row.incident_number is None:
             break
-        ways.append(time.time() - row.raised_at.timestamp())
-        real.test_fault(clear=True)
+        ways.append(seen - row.raised_at.timestamp())
+        ending = real.test_fault(clear=True)
         _poll(engine, newest, is_there=False)
+        ending.wait()
     engine.dispose()
     return ways
 

@@ -83,10 +83,10 @@ class Agent:
     process: psutil.Process
     relay: Relay
 
-    def test_fault(self, *, clear: bool = False) -> None:
-        """Ask for the test fault, or end it."""
+    def test_fault(self, *, clear: bool = False) -> subprocess.Popen[bytes]:
+        """Ask for the test fault, or its end; the command itself waits until the agent has seen it."""
         words: list[str | Path] = [FETTLE_AGENT, "test-fault", "--state", self.state, *(["--clear"] if clear else [])]
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+        return subprocess.Popen(words, stdout=subprocess.DEVNULL)
 
     def cpu_s(self) -> float:
         """CPU seconds so far, the tools that it ran included."""

@@ -17,9 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")  # the bare echo has it as good as our edge
 ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT / "packaging") not in sys.path:
-    sys.path.insert(0, str(ROOT / "packaging"))
+    sys.path.append(str(ROOT / "packaging"))
 
 
 @dataclass(frozen=True, slots=True)
