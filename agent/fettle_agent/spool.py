@@ -281,6 +281,7 @@ class Spool:
             self.trouble = str(error)
             return False
         self.trouble = ""
+        self._count()
         log.info("spool back on disk", events=self.carried.events)
         return True
 

@@ -43,6 +43,8 @@ class Store:
     def __init__(self, database: sqlite3.Connection, *, on_disk: bool) -> None:
         self._database = database
         self.on_disk = on_disk
+        self.is_whole = True
+        """False in memory where the file could not be read: what it holds comes before what is here."""
         self._durable = True
 
     @classmethod
@@ -71,20 +73,22 @@ class Store:
         """A store that lasts as long as the process, with what can still be read of the source, under a new id."""
         store = cls(_connect(":memory:"), on_disk=False)
         store._database.executescript(_SCHEMA)
+        store.is_whole = source is not None
         if source is not None:
-            _copy(source._database, store._database)
+            _copy(source._database, store._database, _TABLES)
         store.write(lambda _: store.new_id(), durable=False)
         return store
 
     def copy_to(self, path: Path) -> Store:
-        """The same contents, id included, in that file.
+        """The same contents, id included, in that file; behind what the file holds, where that could not be read before.
 
         Raises:
             StoreError: the disk still does not take it.
         """
         store, _ = Store.open(path)
         try:
-            store.write(lambda database: _copy(self._database, database), durable=True)
+            copy = _copy_all if self.is_whole else _append
+            store.write(lambda database: copy(self._database, database), durable=True)
         except sqlite3.Error as error:
             store.close()
             raise StoreError(f"{path} cannot be written: {error}") from error
@@ -135,7 +139,8 @@ class Store:
 
 def _connect(path: str | Path) -> sqlite3.Connection:
     database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    for pragma in ("cache_size = -256", "temp_store = MEMORY", "mmap_size = 0"):
+    # exclusive first: after any other the log's index is a file of its own, for which a full disk has no room
+    for pragma in ("locking_mode = EXCLUSIVE", "cache_size = -256", "temp_store = MEMORY", "mmap_size = 0"):
         database.execute(f"PRAGMA {pragma}")
     return database
 
@@ -143,7 +148,7 @@ def _connect(path: str | Path) -> sqlite3.Connection:
 def _open(path: Path) -> sqlite3.Connection:
     database = _connect(path)
     try:
-        for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "wal_autocheckpoint = 64", "synchronous = FULL"):
+        for pragma in ("journal_mode = WAL", "wal_autocheckpoint = 64", "synchronous = FULL"):
             database.execute(f"PRAGMA {pragma}").fetchall()
         if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
             raise sqlite3.DatabaseError("its check failed")
@@ -159,6 +164,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _reserve(database: sqlite3.Connection) -> None:
+    database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # what a killed process left: the log begins anew
     database.execute("INSERT OR REPLACE INTO progress VALUES (0, 0, zeroblob(?))", (_RESERVE_BYTES,))
     database.execute("DELETE FROM progress WHERE id = 0")
     database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -173,9 +179,24 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _copy(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+def _copy_all(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    _copy(source, target, _TABLES)
+
+
+def _append(source: sqlite3.Connection, target: sqlite3.Connection) -> None:
+    """Number the source's events and hours behind the target's, under the target's name; all else is newer in the source."""
+    _copy(source, target, ("boots", "phases", "progress"))
+    for table, columns in (("events", "boot, zero_ms, at_ms, body"), ("hours", "hour, pack")):
+        rows = source.execute(f"SELECT {columns} FROM {table} ORDER BY sequence").fetchall()  # noqa: S608 - our own names
+        places = ", ".join("?" * len(columns.split(",")))
+        target.executemany(f"INSERT INTO {table} ({columns}) VALUES ({places})", rows)  # noqa: S608 - our own names
+    marks = source.execute("SELECT name, value FROM marks WHERE name != 'id' AND name NOT LIKE 'sent_%'").fetchall()
+    target.executemany("INSERT OR REPLACE INTO marks VALUES (?, ?)", marks)
+
+
+def _copy(source: sqlite3.Connection, target: sqlite3.Connection, tables: tuple[str, ...]) -> None:
     """Replace the target's rows by what can be read of the source's, numbering included."""
-    for table in _TABLES:
+    for table in tables:
         target.execute(f"DELETE FROM {table}")  # noqa: S608 - our own names
         try:
             rows = source.execute(f"SELECT * FROM {table}").fetchall()  # noqa: S608 - our own names

@@ -234,6 +234,45 @@ def test_events_reach_a_truly_full_disk_in_the_room_kept_for_them(tmp_path: Path
         subprocess.run(["umount", str(tmp_path)], check=True)
 
 
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0 or sys.platform != "linux", reason="mounts a small file system: needs root")
+def test_killed_agent_finds_its_events_again_on_a_full_disk(tmp_path: Path) -> None:
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(tmp_path)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("no mounts here")
+    writes = "import os, pathlib; from fettle_agent.spool import *; from fettle_protocol.v1.link_pb2 import Event\n"
+    writes += f"Spool(pathlib.Path({str(tmp_path)!r}), Moment('b', 0)).record([Draft(Event(), 1)]); os._exit(9)"
+    try:
+        assert subprocess.run([sys.executable, "-c", writes], check=False).returncode == 9
+        fill(tmp_path / "filler")
+        spool = Spool(tmp_path, MOMENT)
+        spool.record([draft()])
+        assert spool.on_disk
+        assert numbers(spool) == [1, 2]
+        spool.close()
+    finally:
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+def test_events_of_a_file_that_could_not_be_opened_at_first_are_not_lost(tmp_path: Path) -> None:
+    before = Spool(tmp_path, MOMENT)
+    before.record([draft("first"), draft("second")])
+    name = before.id
+    before.close()
+    (tmp_path / "spool.db").rename(tmp_path / "away")
+    (tmp_path / "spool.db").mkdir()
+    spool = Spool(tmp_path, MOMENT)
+    spool.record([draft("third")], marks=[("boot", "now")])
+    (tmp_path / "spool.db").rmdir()
+    (tmp_path / "away").rename(tmp_path / "spool.db")
+    assert spool.mend()
+    assert numbers(spool) == [1, 2, 3]
+    assert (spool.id, spool.mark("boot"), spool.carried.events) == (name, "now", 3)
+    spool.close()
+
+
 def test_rejected_event_leaves_its_lane(spool: Spool) -> None:
     spool.record([draft("poison"), draft("good")])
     body = spool.drop_event(1)
