@@ -28,7 +28,8 @@ def main() -> int:
     parser.add_argument("--grpc", default="127.0.0.1:7443")
     parser.add_argument("--http", default="127.0.0.1:8080")
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: _interrupt())
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell that starts this in the background has it ignored
+        signal.signal(number, lambda *_: _interrupt())
     try:
         return _run(arguments.data, arguments.grpc, arguments.http)
     except KeyboardInterrupt:
