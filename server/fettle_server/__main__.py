@@ -48,6 +48,7 @@ def _gather(wanted: str) -> typer.Typer:
         help="Fettle's server: healthy PCs for schools.",
         no_args_is_help=True,
         add_completion=False,
+        rich_markup_mode=None,  # plain lines: a message in a box is broken at 80 columns, and scripts read it too
         pretty_exceptions_enable=False,
     )
     app.callback()(lambda: None)  # a single command keeps its name
@@ -75,8 +76,9 @@ def _in_one_line(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, sa.exc.OperationalError):
         return f"the store cannot be used ({str(error.orig).strip().splitlines()[0]}): try again, or see `fettle doctor`"
-    if isinstance(error, (PermissionError, FileNotFoundError)):
-        return f"{error.filename}: {error.strerror}; does this user own the data directory?"
+    if isinstance(error, OSError):
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+        return f"{what}: see that this user owns the data directory and that its disk has room"
     return None
 
 

@@ -11,6 +11,7 @@ import typer
 
 from fettle_server import clock
 from fettle_server.commands.checks import CHECKS, Check, Finding, State
+from fettle_server.commands.store import demand_data_directory
 from fettle_server.config import Settings, load
 
 app = typer.Typer()
@@ -25,21 +26,25 @@ def doctor(
 ) -> None:
     """Look for what is wrong: ports, clock, certificates, TLS, store, disk; exit status 1 where something is."""
     settings = load(data, database=database)
+    demand_data_directory(settings)
     findings = [finding for check in CHECKS for finding in _run(check, settings)]
-    sick = any(finding.state is State.PROBLEM for finding in findings)
+    problems = [finding.check for finding in findings if finding.state is State.PROBLEM]
     if as_json:
-        typer.echo(json.dumps({"well": not sick, "checks": [dataclasses.asdict(finding) for finding in findings]}))
+        typer.echo(json.dumps({"well": not problems, "checks": [dataclasses.asdict(finding) for finding in findings]}))
     else:
         for finding in findings:
             typer.echo(_line(finding))
-    raise typer.Exit(1 if sick else 0)
+    if problems:
+        number = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        typer.echo(f"fettle: {number} ({', '.join(problems)}): see above for what to do", err=True)
+        raise typer.Exit(1)
 
 
 def _run(check: Check, settings: Settings) -> list[Finding]:
     try:
         return list(check(settings, clock.utc_now()))
     except Exception as error:  # a check that breaks is itself a finding, and the others still run
-        return [Finding(check.__name__, State.PROBLEM, f"could not be looked at: {error}", "see the message")]
+        return [Finding(check.__name__, State.PROBLEM, f"could not be looked at: {error}", "mend that first")]
 
 
 def _line(finding: Finding) -> str:

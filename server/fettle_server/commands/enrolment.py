@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from fettle_server import clock, db
+from fettle_server.commands.listing import plain
 from fettle_server.commands.store import check_version
 from fettle_server.config import load
 from fettle_server.estate.enrolment import pki
 from fettle_server.estate.enrolment.actions import create_token
+from fettle_server.estate.people.queries import schools_named
 from fettle_server.estate.people.rules import SYSTEM
 
 app = typer.Typer()
@@ -50,8 +52,11 @@ def create(
     authority = pki.load_authority(data)
     engine = db.open_engine(settings.database_url)
     with engine.begin() as tx:
+        is_new = not schools_named(tx, SYSTEM, (school.strip(),))
         made = create_token(tx, SYSTEM, school, uses, life, clock.utc_now(), authority.sha256)
     engine.dispose()
+    if is_new:
+        typer.echo(f"{plain(made.school)} is a new school: it was made with this token.", err=True)
     expires_at = made.expires_at.isoformat(timespec="seconds").replace("+00:00", "Z")
     if as_json:
         typer.echo(json.dumps({"token": made.token, "school": made.school, "expires_at": expires_at}))
@@ -69,12 +74,15 @@ def revoke_endpoint(
     database: Annotated[str | None, typer.Option(metavar="URL", help="The store, instead of the setting.")] = None,
 ) -> None:
     """Cut a machine off at once and for good: it must enrol again to come back."""
-    from fettle_server.estate.endpoints.actions import revoke
+    from fettle_server.estate.endpoints.actions import EndpointError, revoke
 
     settings = load(data, database=database)
     check_version(settings)
     engine = db.open_engine(settings.database_url)
     with engine.begin() as tx:
-        revoke(tx, SYSTEM, endpoint_id.strip().lower(), clock.utc_now())
+        try:
+            revoke(tx, SYSTEM, endpoint_id.strip().lower(), clock.utc_now())
+        except EndpointError as error:
+            raise EndpointError(f"{str(error).rstrip('.')}: `fettle endpoints {data}` lists them with their ids") from error
     engine.dispose()
     typer.echo(f"Endpoint {endpoint_id} is revoked.")

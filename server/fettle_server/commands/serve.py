@@ -12,6 +12,7 @@ from fettle_server import observed
 from fettle_server.commands.listening import why_not
 from fettle_server.commands.parts import Part, PartError, hold, leave, run_directory, run_part
 from fettle_server.config import Settings, load
+from fettle_server.estate.enrolment import pki
 
 app = typer.Typer()
 
@@ -35,10 +36,14 @@ def serve(
 
     parts = tuple(Part) if only is None else (only,)
     check_version(settings)
+    if Part.INGEST in parts:
+        pki.load_authority(data)
     _check_addresses(settings, parts)
     observed.set_up("serve", level=settings.log_level, form=settings.log_format)
     name = "serve" if only is None else f"serve-{only}"
     with hold(data, name):
+        for one in parts:  # before the supervisor forgets what another one's parts wrote down
+            hold(data, one).close()
         pid_file = run_directory(data) / f"{name}.pid"
         pid_file.write_text(f"{os.getpid()}\n")
         try:

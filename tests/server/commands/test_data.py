@@ -84,6 +84,27 @@ def test_missing_data_directory_is_one_line_that_says_what_to_do(fettle: Callabl
     assert failed.err.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [("serve",), ("token", "create", "--school", "A"), ("doctor",), ("migrate",), ("endpoints",)])
+def test_directory_that_init_did_not_make_is_refused_and_left_alone(
+    fettle: Callable[..., Any], tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    failed = fettle(*words, tmp_path)
+    assert failed.status == 1
+    assert "fettle init" in failed.err
+    assert failed.err.count("\n") == 1
+    assert not (tmp_path / "fettle.db").exists()
+
+
+@pytest.mark.parametrize("url", ["nonsense", "mysql://fettle:secret@host/name"])
+def test_database_that_is_none_is_one_line_without_its_password(fettle: Callable[..., Any], tmp_path: Path, url: str) -> None:
+    failed = fettle("init", tmp_path / "data", "--database", url)
+    assert failed.status == 1
+    assert "postgresql+psycopg://" in failed.err
+    assert failed.err.count("\n") == 1
+    assert "secret" not in failed.err
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("words", [("nonsense",), ("serve",), ("serve", "a", "--only", "nothing"), ("token", "create", "a")])
 def test_wrong_usage_is_status_2(fettle: Callable[..., Any], words: tuple[str, ...]) -> None:
     assert fettle(*words).status == 2

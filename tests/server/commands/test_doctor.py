@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock, db
-from fettle_server.commands import checks
+from fettle_server.commands import checks, doctor
 from fettle_server.commands.checks import Finding, State
-from fettle_server.config import load
+from fettle_server.config import Settings, load
 from fettle_server.estate.enrolment import pki
 from fettle_server.journal import actions as journal
 
@@ -43,6 +43,8 @@ def test_sick_data_directory_is_status_1_with_advice(fettle: Callable[..., Any],
     result = fettle("doctor", data)
     assert result.status == 1
     assert "PROBLEM  directory: other users can read ca.key" in result.out
+    assert result.err.startswith("fettle: ")
+    assert result.err.count("\n") == 1
     assert "-> chmod 600" in result.out
 
 
@@ -151,8 +153,11 @@ def test_intercepted_tls_is_named(data: Path, interceptor: str) -> None:
     assert "something in between" in finding.text
 
 
-def test_check_that_breaks_is_itself_a_finding(fettle: Callable[..., Any], data: Path) -> None:
-    (data / "ca.pem").write_text("rubbish")
+def test_check_that_breaks_is_itself_a_finding(fettle: Callable[..., Any], data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_settings: Settings, _now: dt.datetime) -> Iterator[Finding]:
+        raise RuntimeError("no such thing")
+
+    monkeypatch.setattr(doctor, "CHECKS", (broken,))
     result = fettle("doctor", data, "--json")
     assert result.status == 1
     assert any("could not be looked at" in finding["text"] for finding in json.loads(result.out)["checks"])

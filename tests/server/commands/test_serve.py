@@ -84,6 +84,23 @@ def test_second_server_on_the_same_directory_is_refused(
     assert f"process {serving.process.pid} serves" in second.err
 
 
+def test_second_server_for_one_part_leaves_the_first_one_ready(
+    serve: Callable[..., Any], fettle: Callable[..., Any], data: Path
+) -> None:
+    serve("--only", "worker")
+    (data / "run" / "serve-worker.lock").unlink()  # as where the first runs all parts: another supervisor's name
+    second = fettle("serve", data, "--only", "worker")
+    assert (second.status, second.err.count("\n")) == (1, 1)
+    assert (data / "run" / "worker.ready").exists()
+
+
+def test_lost_authority_is_one_line(fettle: Callable[..., Any], data: Path) -> None:
+    (data / "ca.key").unlink()
+    failed = fettle("serve", data, "--grpc", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    assert (failed.status, failed.err.count("\n")) == (1, 1)
+    assert "from a backup" in failed.err
+
+
 def test_taken_port_is_one_line(fettle: Callable[..., Any], data: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         failed = fettle("serve", data, "--grpc", f"127.0.0.1:{other.getsockname()[1]}")

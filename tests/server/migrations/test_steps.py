@@ -37,6 +37,7 @@ def test_upgrading_twice_changes_nothing(store):
 
 
 def test_migrate_makes_an_empty_store_ready(tmp_path: Path):
+    (tmp_path / "fettle.toml").touch()
     settings = load(tmp_path)
     assert store_commands.migrate(settings) == migrations.newest_step()
     store_commands.check_version(settings)
@@ -58,11 +59,13 @@ def test_migrate_again_publishes_no_second_policy(tmp_path: Path):
 
 
 def test_an_empty_store_is_refused_with_what_to_do(tmp_path: Path):
+    (tmp_path / "fettle.toml").touch()
     with pytest.raises(store_commands.StoreError, match=r"empty.*run `fettle migrate"):
         store_commands.check_version(load(tmp_path))
 
 
 def test_a_newer_programs_store_is_refused(tmp_path: Path):
+    (tmp_path / "fettle.toml").touch()
     settings = load(tmp_path)
     store_commands.migrate(settings)
     engine = db.open_engine(settings.database_url)
@@ -76,6 +79,7 @@ def test_a_newer_programs_store_is_refused(tmp_path: Path):
 
 
 def test_migrate_command_says_what_it_did(tmp_path: Path):
+    (tmp_path / "fettle.toml").touch()
     result = CliRunner().invoke(store_commands.app, [str(tmp_path)])
     assert result.exit_code == 0
     assert f"step {migrations.newest_step()}" in result.stdout

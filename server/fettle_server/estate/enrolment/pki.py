@@ -76,6 +76,10 @@ def fingerprint_of_pem(certificate_pem: bytes) -> str:
     return certificate_sha256(x509.load_pem_x509_certificate(certificate_pem))
 
 
+def _reason(error: OSError | ValueError) -> str:
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) else "not in PEM form"
+
+
 def make_authority(directory: Path, now: dt.datetime) -> Authority:
     """Make ca.pem and ca.key (readable by the owner only) in the data directory.
 
@@ -106,7 +110,8 @@ def load_authority(directory: Path) -> Authority:
         certificate = x509.load_pem_x509_certificate((directory / CA_FILE).read_bytes())
         key = serialization.load_pem_private_key((directory / CA_KEY_FILE).read_bytes(), password=None)
     except (OSError, ValueError) as error:
-        raise PkiError(f"the certificate authority in {directory} cannot be read: {error}") from error
+        advice = f"restore {CA_FILE} and {CA_KEY_FILE} from a backup"
+        raise PkiError(f"the certificate authority in {directory} cannot be read ({_reason(error)}): {advice}") from error
     if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != certificate.public_key():
         raise PkiError(f"{directory / CA_KEY_FILE} is not the key of {directory / CA_FILE}: restore both from one backup")
     return Authority(certificate, key)
