@@ -30,6 +30,7 @@ COLLECTOR_LIMIT = 100
 INVENTORY_PACKED_BYTES = 256 * 1024
 INVENTORY_PLAIN_BYTES = 4 * 1024 * 1024
 INVENTORY_DEPTH = 20
+INVENTORY_VALUES = 250_000
 FIGURE_LIMIT = 1e9
 VALUE_LIMIT = 1e18
 """Beyond any reading's range; what is larger is a mistake that no chart could draw."""
@@ -221,6 +222,8 @@ def _inventory(said: link_pb2.Inventory, at_ms: int, _said_ms: int, _adjusted: b
 
 def _object(plain: bytes) -> dict[str, Any]:
     """The inventory as JSON, of which every page can show every part."""
+    if plain.count(b",") > INVENTORY_VALUES:
+        raise OutOfBounds(f"The inventory has over {INVENTORY_VALUES} values.")
     try:
         content = json.loads(plain)
         json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # no half characters, no NaN

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from fettle_protocol.v1 import link_pb2
 from google.protobuf.message import DecodeError
 
-from fettle_server import observed
+from fettle_server import clock, observed
 from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
 from fettle_server.estate.endpoints.reports import Arrival
 from fettle_server.ingest import bounds
@@ -60,13 +60,16 @@ class Piece(NamedTuple):
 
 
 NOTHING = Nothing()
+_LOOK_EVERY = 16
+"""Events or hours of one message between two looks at the clock."""
+
 _read = link_pb2.Uplink.FromString
 
 
 class Reading:
     """One batch being read: the pieces, which streams are to hear how far they are, and what was refused."""
 
-    __slots__ = ("_register", "events", "gone", "lost", "messages", "pieces", "refused", "repeats", "told")
+    __slots__ = ("_register", "events", "gone", "lost", "messages", "over", "pieces", "refused", "repeats", "told")
 
     def __init__(self, register: Register) -> None:
         self._register = register
@@ -75,6 +78,7 @@ class Reading:
         self.refused: dict[int, list[tuple[int, str]]] = {}
         self.gone: set[int] = set()
         self.lost: set[int] = set()
+        self.over: dict[int, Session] = {}
         self.messages = self.events = self.repeats = 0
 
     def read(self, messages: Iterable[Any]) -> None:
@@ -125,7 +129,18 @@ class Reading:
             return
         if session.greeting.spool != session.place.spool:
             return  # an older stream of a machine that has begun a new spool since
+        if session.is_over:
+            return
         self.messages += 1
+        session.effort.begin(clock.monotonic())
+        self._uplink(session, message)
+        now_s = clock.monotonic()
+        if session.is_over or session.effort.is_over(now_s):
+            session.is_over = True
+            self.over[message.stream] = session
+        session.effort.end(now_s)
+
+    def _uplink(self, session: Session, message: Arrived) -> None:
         try:
             uplink = _read(message.body)
         except DecodeError:
@@ -133,8 +148,10 @@ class Reading:
             return
         if uplink.events:
             self._events(session, uplink.events, message.received_ms)
-        if uplink.history:
+        if uplink.history and not session.is_over:
             self._history(session, uplink.history, message.received_ms)
+        if session.is_over:
+            return
         try:
             if uplink.HasField("vitals"):
                 self._vitals(session, uplink.vitals, message.received_ms)
@@ -147,7 +164,10 @@ class Reading:
         place, stream, add, event = session.place, session.stream, self.pieces.append, bounds.event
         self.told[stream] = session
         pk, last = place.pk, place.sequence
-        for said in events:
+        for index, said in enumerate(events, 1):
+            if not index % _LOOK_EVERY and session.effort.is_over(clock.monotonic()):
+                session.is_over = True  # the rest is not heard: neither is what this stream says later, so no number is lost
+                break
             sequence = said.sequence
             if sequence <= last:
                 if sequence:
@@ -172,7 +192,10 @@ class Reading:
     def _history(self, session: Session, hours: Any, received_ms: int) -> None:
         place, stream = session.place, session.stream
         self.told[stream] = session
-        for said in hours:
+        for index, said in enumerate(hours, 1):
+            if not index % _LOOK_EVERY and session.effort.is_over(clock.monotonic()):
+                session.is_over = True
+                break
             number = said.sequence
             if number and number <= place.history:
                 self.repeats += 1

@@ -15,10 +15,12 @@ import sqlalchemy as sa
 from fettle_protocol.v1 import link_pb2
 from google.protobuf.message import DecodeError
 
+from fettle_server import clock
 from fettle_server.estate.tables import Certificate, Endpoint
 from fettle_server.ingest import bounds
 from fettle_server.ingest.bounds import Greeting, OutOfBounds
 from fettle_server.ingest.messages import Knock
+from fettle_server.ingest.pace import Effort
 
 
 @dataclass(slots=True)
@@ -43,7 +45,10 @@ class Session:
     address: str
     policy_version: int
     since_ms: int
+    effort: Effort
     is_attached: bool = False
+    is_over: bool = False
+    """Its messages cost too much: it is being ended, and what it still says was never heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,13 @@ class TurnedAway:
 
     code: str
     text: str
+    retry_after_s: int = 0
 
 
 UNKNOWN = TurnedAway("unknown", "this server does not know that certificate: enrol this machine again with a new token")
 REVOKED = TurnedAway("revoked", "this machine's identity was revoked: enrol it again with a new token")
 EXPIRED = TurnedAway("unknown", "this machine's certificate has expired: enrol it again with a new token")
+FLOODS = TurnedAway("busy", "this machine's messages take too much of the server's time", 60)
 
 
 class Register:
@@ -65,6 +72,7 @@ class Register:
     def __init__(self) -> None:
         self._sessions: dict[int, Session] = {}
         self._places: dict[int, Place] = {}
+        self._efforts: dict[int, Effort] = {}
 
     def get(self, stream: int) -> Session | None:
         """The session of that stream."""
@@ -99,7 +107,12 @@ class Register:
             greeting = _greeting(knock.hello)
         except OutOfBounds as error:
             return TurnedAway("protocol", str(error))
-        session = Session(knock.stream, self._place(row), greeting, knock.address, greeting.policy_version, knock.received_ms)
+        effort = self._efforts.setdefault(row.pk, Effort())
+        effort.begin(clock.monotonic())
+        if effort.is_over(clock.monotonic()):
+            return FLOODS
+        place, version = self._place(row), greeting.policy_version
+        session = Session(knock.stream, place, greeting, knock.address, version, knock.received_ms, effort)
         session.place.streams.add(knock.stream)
         self._sessions[knock.stream] = session
         return session

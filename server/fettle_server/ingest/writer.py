@@ -22,7 +22,7 @@ from fettle_server.estate.endpoints.reports import disconnect_all
 from fettle_server.ingest.commit import Committer, StoreLost
 from fettle_server.ingest.messages import Answer, Knock, Known, Refused, ToEdge, ToWriter, WriterFigures
 from fettle_server.ingest.pieces import Piece, Reading
-from fettle_server.ingest.sessions import Register, Session, TurnedAway
+from fettle_server.ingest.sessions import FLOODS, Register, Session, TurnedAway
 from fettle_server.proactive.policies import Published, newest, newest_version
 
 _IDLE_S = 0.5
@@ -148,6 +148,7 @@ class Writer:
             down = link_pb2.Downlink(rejected=self._rejected(self._register.get(stream), refused))
             answers.append(Answer(stream, down.SerializeToString()))
         answers += [Refused(stream, _refusal(_LOST)) for stream in reading.lost]
+        answers += [_flood(stream, session) for stream, session in reading.over.items()]
         return answers
 
     def _rejected(self, session: Session | None, refused: list[tuple[int, str]]) -> list[link_pb2.Rejected]:
@@ -245,8 +246,14 @@ def _turn_away(knock: Knock, why: TurnedAway) -> Refused:
     return Refused(knock.stream, _refusal(why))
 
 
+def _flood(stream: int, session: Session) -> Refused:
+    observed.log().warning("an agent's messages cost too much and it is refused", endpoint_id=session.place.id)
+    return Refused(stream, _refusal(FLOODS))
+
+
 def _refusal(why: TurnedAway) -> bytes:
-    return link_pb2.Downlink(refusal=link_pb2.Refusal(code=why.code, text=why.text)).SerializeToString()
+    refusal = link_pb2.Refusal(code=why.code, text=why.text, retry_after_s=why.retry_after_s)
+    return link_pb2.Downlink(refusal=refusal).SerializeToString()
 
 
 def _edge_lives() -> bool:

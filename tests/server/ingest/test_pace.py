@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fettle_server.ingest.pace import BURST, PATIENCE_S, RATE_PER_S, Pace
+from fettle_server.ingest.pace import BURST, EFFORT_BURST_S, PATIENCE_S, RATE_PER_S, Effort, Pace
 
 
 def test_burst_passes_at_once_and_what_follows_is_slowed() -> None:
@@ -46,3 +46,13 @@ def test_quiet_moment_forgives() -> None:
         pace.spend(100, 1000.0)
     assert pace.spend(100, 1020.0) == 0
     assert not pace.is_flood(1040.0)
+
+
+def test_effort_is_over_its_burst_and_comes_back_with_time() -> None:
+    effort = Effort()
+    effort.begin(1000.0)
+    assert not effort.is_over(1000.0 + EFFORT_BURST_S)
+    assert effort.is_over(1000.1 + EFFORT_BURST_S)
+    effort.end(1000.1 + EFFORT_BURST_S)
+    effort.begin(1010.0 + EFFORT_BURST_S)
+    assert not effort.is_over(1011.0 + EFFORT_BURST_S)

@@ -13,7 +13,8 @@ from fettle_protocol.v1 import link_pb2
 from fettle_server import clock
 from fettle_server.estate import history
 from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, Inventory, Vitals, Watch
-from fettle_server.ingest.messages import Arrived, Attached, Clashed, Detached, Known, Refused
+from fettle_server.ingest import pace
+from fettle_server.ingest.messages import Answer, Arrived, Attached, Clashed, Detached, Known, Refused
 from fettle_server.proactive.actions import publish, settle_clashes
 from fettle_server.proactive.policies import shipped
 from fettle_server.proactive.tables import Fault
@@ -374,3 +375,22 @@ def test_a_clash_is_an_incident_that_settles_after_a_quiet_hour(store, line, now
         later = clock.utc_now().replace(year=2030)
         assert settle_clashes(tx, later) == 1
     assert store.value(sa.select(Incident.state)) == "resolved"
+
+
+def test_messages_that_cost_too_much_end_their_stream_and_lose_nothing(store, line, monkeypatch):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    said = line.number(stream, *(link_pb2.Event(power=link_pb2.PowerChange(kind=1)) for _ in range(40)))
+    monkeypatch.setattr(pace, "EFFORT_BURST_S", 0.0)
+    bodies = [link_pb2.Uplink(events=part).SerializeToString() for part in (said, said[-1:])]
+    first, later = (Arrived(stream, clock.now_ms(), body) for body in bodies)
+    answers = [answer for answer in line.writer.take([first, later]) if isinstance(answer, Answer | Refused)]
+    assert [type(answer) for answer in answers] == [Answer, Refused]
+    assert link_pb2.Downlink.FromString(answers[1].downlink).refusal.retry_after_s == 60
+    line.detach(stream)
+    monkeypatch.undo()
+    again = line.attach(pk)
+    acked = link_pb2.Downlink.FromString(answers[0].downlink).ack.events
+    assert 0 < acked < 40
+    line.say(again, link_pb2.Uplink(events=said[acked:]))
+    assert store.value(sa.select(sa.func.count()).select_from(EndpointEvent)) == 40
