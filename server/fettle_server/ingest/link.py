@@ -33,6 +33,9 @@ from fettle_server.ingest.streams import End, Stream, Streams, refusal
 
 METHOD = "/fettle.v1.Link/Attach"
 FIRST_WORD_S = 10.0
+HELLO_BYTES = 16 * 1024
+"""Whoever has the public visitor certificate may say it: it is kept in memory until the writer has looked at it."""
+
 _GREETING_S = 60.0
 _BUSY_S = 60
 _CLONE_TEXT = "another machine is connected with this identity: enrol this one again with a token of its own"
@@ -115,7 +118,13 @@ class Link:
             text = f"no Hello within {FIRST_WORD_S:.0f} s"
             stream.end = End(grpc.StatusCode.DEADLINE_EXCEEDED, text, refusal("protocol", text))
             return None
-        return None if hello is grpc.aio.EOF else hello
+        if hello is grpc.aio.EOF:
+            return None
+        if len(hello) > HELLO_BYTES:
+            text = f"a Hello has at most {HELLO_BYTES} bytes"
+            stream.end = End(grpc.StatusCode.RESOURCE_EXHAUSTED, text, refusal("protocol", text))
+            return None
+        return bytes(hello)
 
     async def _knock(self, stream: Stream, hello: bytes) -> Known | Refused:
         stream.fingerprint, stream.expires_at = read_peer(stream.context)

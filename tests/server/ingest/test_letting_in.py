@@ -74,6 +74,12 @@ def test_visitor_may_not_attach(server: Any) -> None:
     assert (code, status) == ("unknown", grpc.StatusCode.UNAUTHENTICATED)
 
 
+def test_first_word_is_bounded_before_anybody_is_known(server: Any) -> None:
+    talk = server.enrol().knock()
+    talk.say(hello=link_pb2.Hello(protocol=1, instance="x" * 20_000))
+    assert talk.end()[:2] == ("protocol", grpc.StatusCode.RESOURCE_EXHAUSTED)
+
+
 def test_visitor_may_not_renew(server: Any) -> None:
     with pytest.raises(grpc.RpcError) as refused:
         server.call("/fettle.v1.Enrolment/Renew", b"", *identity.visitor_credentials())
