@@ -123,3 +123,23 @@ def test_a_cookie_that_nobody_gave_out_is_nobody(console, cookie):
 )
 def test_the_way_back_stays_within_the_console(target, goes_to):
     assert auth.safe_next(target) == goes_to
+
+
+@pytest.mark.parametrize("path", ["/pcs/a%00b", "/pcs?q=%00", "/api/v1/incidents?search=%00"])
+def test_an_address_with_a_nul_is_refused_before_any_store_sees_it(staffed, path):
+    assert staffed.client("ada").get(path).status_code == 400
+
+
+@pytest.mark.parametrize("text", ["a\0b", "\ud800"])
+def test_text_that_no_store_takes_is_refused_in_forms_and_json(staffed, text):
+    client = staffed.client("ada").flask
+    said = [client.post("/api/v1/incidents/1/comment", json={"text": text})]
+    if text.isascii():
+        said.append(client.post("/sign-in", data={"name": text}))
+    assert {answer.text for answer in said} == {"The request holds characters that are not text.\n"}
+
+
+def test_json_that_is_nested_without_end_is_refused(staffed):
+    body = b"[" * 100_000 + b"]" * 100_000
+    answer = staffed.client("ada").flask.post("/api/v1/incidents/1/comment", data=body, content_type="application/json")
+    assert answer.status_code in (400, 422)

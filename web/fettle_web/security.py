@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from fettle_server.config import Settings
@@ -51,6 +54,7 @@ def install(app: Flask, settings: Settings) -> None:
     limiter.init_app(app)
     known = known_hosts(settings.public_url)
     app.before_request(lambda: _check_host(known))
+    app.before_request(_check_text)
     if settings.trusted_proxies:
         n = settings.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
@@ -91,6 +95,31 @@ def _check_host(known: frozenset[str]) -> Response | None:
     if not known or host in known or request.blueprint == "observed":
         return None
     return Response("This server is not known by that name. See its setting public_url.\n", 400, content_type="text/plain")
+
+
+def _check_text() -> Response | None:
+    """Refuse text with a NUL or half a character in it: nobody types them, and no store takes them."""
+    lists = chain(request.args.lists(), request.form.lists())
+    try:
+        body = request.get_json(silent=True) if request.is_json else None
+        said = "".join(chain((request.path,), *(values for _, values in lists), _words(body)))
+        said.encode()
+    except (UnicodeEncodeError, RecursionError):
+        return _not_text()
+    return _not_text() if "\0" in said else None
+
+
+def _words(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in chain(value, value.values()) if isinstance(value, dict) else value:
+            yield from _words(inner)
+
+
+def _not_text() -> Response:
+    return Response("The request holds characters that are not text.\n", 400, content_type="text/plain")
 
 
 class _FormSessions(SecureCookieSessionInterface):
