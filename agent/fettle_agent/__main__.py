@@ -96,6 +96,9 @@ def _enrol(asked: argparse.Namespace) -> int:
     if (state / identity.ABOUT).exists() and not asked.force:
         raise AgentError(f"{state} holds an identity already: use another --state, or --force to replace it")
     here().private_folder(state)
+    probe = state / "enrol.probe"
+    probe.write_bytes(b"x" * 4096)  # before the token is spent on an identity that the disk does not take
+    probe.unlink()
     wanted = enrolment.Wanted(asked.server, asked.token.strip(), asked.ca, asked.ca_fingerprint, asked.proxy)
     known = enrolment.enrol(state, wanted)
     print(f"enrolled as {known.endpoint_id} of {known.school}; start the agent with fettle-agent run --state {state}")

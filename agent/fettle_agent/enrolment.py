@@ -139,7 +139,8 @@ def whom_to_trust(chain: list[x509.Certificate], pin: str, wanted: Wanted) -> Tr
         pem = b"".join(one.public_bytes(serialization.Encoding.PEM) for one in pinned)
         found = bool(pinned)
     if not found:
-        raise PeerError("intercepted", intercepted(wanted.server, leaf))
+        doubt = "--ca is" if wanted.ca else "--ca-fingerprint is" if wanted.ca_fingerprint else "the token is"
+        raise PeerError("intercepted", f"{intercepted(wanted.server, leaf)}, or {doubt} for another")
     check_clock(leaf, dt.datetime.now(dt.UTC))
     return Trusted(pem, tls_name(leaf))
 
@@ -223,8 +224,10 @@ def _read_authority(path: str) -> bytes:
     try:
         pem = Path(path).read_bytes()
         x509.load_pem_x509_certificates(pem)
-    except (OSError, ValueError) as error:
-        raise EnrolError(f"{path} holds no certificate authority in PEM form: {error}") from error
+    except OSError as error:
+        raise EnrolError(f"{path} cannot be read ({error.strerror}): give --ca the server's ca.pem") from error
+    except ValueError as error:
+        raise EnrolError(f"{path} holds no certificate authority in PEM form: give --ca the server's ca.pem") from error
     return pem
 
 

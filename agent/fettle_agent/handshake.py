@@ -26,7 +26,7 @@ def split(address: str) -> tuple[str, int]:
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise PeerError("address", f"{address} is not HOST:PORT")
+        raise PeerError("address", f"{address} is not HOST:PORT: write both, such as fettle.school.example:7443")
     return host.strip("[]"), int(port)
 
 

@@ -43,14 +43,14 @@ if sys.platform != "win32":
         """A shared flock that is let go at once, so that two who ask do not see each other."""
         if not path.exists():
             return False
-        held = _flock(path, fcntl.LOCK_SH)
+        held = _flock(path, fcntl.LOCK_SH, os.O_RDONLY)  # so that a disk that takes nothing can still be looked at
         if held is None:
             return True
         held.close()
         return False
 
-    def _flock(path: Path, kind: int) -> FileIO | None:
-        file = FileIO(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600), "r+")
+    def _flock(path: Path, kind: int, way: int = os.O_RDWR | os.O_CREAT) -> FileIO | None:
+        file = FileIO(os.open(path, way | os.O_CLOEXEC, 0o600), "r" if way == os.O_RDONLY else "r+")
         try:
             fcntl.flock(file, kind | fcntl.LOCK_NB)
         except BlockingIOError:

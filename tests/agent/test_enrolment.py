@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cryptography import x509
 from fettle_agent import config, enrolment, identity
+from fettle_agent.__main__ import main
 from fettle_agent.enrolment import Wanted, enrol
 from fettle_agent.errors import AgentError, EnrolError, PeerError
 from fettle_protocol import identity as shape
@@ -157,3 +158,13 @@ def test_half_written_identity_is_not_one(tmp_path: Path) -> None:
     (tmp_path / "identity.json").write_text(json.dumps({"endpoint_id": "x"}))
     with pytest.raises(AgentError, match="enrol this machine again"):
         identity.load(tmp_path)
+
+
+def test_folder_that_takes_no_file_is_found_before_the_token_is_spent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spent(*_: object) -> None:
+        raise AssertionError("the server was asked")
+
+    monkeypatch.setattr(enrolment, "enrol", spent)
+    (tmp_path / "enrol.probe").mkdir()  # root writes everywhere else
+    words = ["enrol", "--server", "127.0.0.1:1", "--token", "fettle1-any", "--state", str(tmp_path)]
+    assert main(words) == 1
