@@ -42,7 +42,8 @@ def main() -> int:
 def _run(data: Path, grpc: str, http: str) -> int:
     state = data / "agent"
     if not (data / "fettle.toml").exists():
-        subprocess.run([FETTLE, "init", data, "--school", SCHOOL], check=True)
+        made = subprocess.run([FETTLE, "init", data, "--school", SCHOOL], check=True, stdout=subprocess.PIPE, text=True)
+        print(made.stdout.replace(f" Start the server: fettle serve {data}", ""), end="", flush=True)  # that comes next
     server = _start([FETTLE, "serve", data, "--grpc", grpc, "--http", http], stdout=subprocess.PIPE)
     parts = [server]
     try:

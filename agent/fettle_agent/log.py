@@ -7,15 +7,23 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 
 LEVELS = ("debug", "info", "warning", "error")
 _logger = logging.getLogger("fettle_agent")
 
 
+def _formatter() -> logging.Formatter:
+    """key=value lines, with times as RFC 3339 in UTC."""
+    formatter = logging.Formatter("%(asctime)s level=%(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%SZ")
+    formatter.converter = time.gmtime
+    return formatter
+
+
 def start(level: str) -> None:
     """Send the log to standard error from this level on."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s level=%(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    handler.setFormatter(_formatter())
     _logger.handlers[:] = [handler]
     _logger.propagate = False
     _logger.setLevel(level.upper())

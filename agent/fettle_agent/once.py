@@ -84,9 +84,18 @@ def _limited(collector: Collector) -> Ran:
     return Ran(collector.name, collected, error, time.monotonic() - begun)
 
 
+def _shown(value: float, unit: str) -> str:
+    """A value as a person reads it; the JSON document has it as it was read."""
+    if unit == catalogue.Unit.YES_NO:
+        return "yes" if value else "no"
+    if unit in (catalogue.Unit.BYTES, catalogue.Unit.BYTES_PER_SECOND):
+        return f"{value / 1e6:,.1f} M{'B' if unit == catalogue.Unit.BYTES else 'B/s'}"
+    return f"{value:,.0f} {unit}" if value == int(value) else f"{value:,.2f} {unit}"
+
+
 def _lines(document: dict[str, Any]) -> list[str]:
     lines = [
-        f"{one['key']:<34} {one['instance']:<24} {one['value']:>16,.2f} {one['unit']} {one['detail']}".rstrip()
+        f"{one['key']:<34} {one['instance']:<24} {_shown(one['value'], one['unit']):>20} {one['detail']}".rstrip()
         for one in document["readings"]
     ]
     lines += [f"inventory: {section}, {len(content)} fields" for section, content in document["inventory"].items()]

@@ -31,7 +31,9 @@ class Settings(BaseSettings):
     metrics: str = Field(
         "127.0.0.1:0", description="host:port of ingest's own /metrics; port 0: any free one, scraped by the console's /metrics"
     )
-    metrics_token: str = Field("", description="bearer token with which the console's /metrics may be read from elsewhere; empty: this machine only")
+    metrics_token: str = Field(
+        "", description="bearer token with which the console's /metrics may be read from elsewhere; empty: this machine only"
+    )
     server_names: list[str] = Field([], description="further names and addresses in the server's TLS certificate")
     grpc_certificate: str = Field("", description="PEM file of an own server certificate for agents, with its chain")
     grpc_key: str = Field("", description="PEM file of its private key")
@@ -39,8 +41,10 @@ class Settings(BaseSettings):
     http_key: str = Field("", description="PEM file of its private key")
     public_url: str = Field("", description="the console's address as people type it, when a reverse proxy stands before it")
     trusted_proxies: int = Field(0, ge=0, le=5, description="reverse proxies whose X-Forwarded-* headers are believed")
-    log_level: str = Field("info", description="debug, info, warning or error")
-    log_format: str = Field("auto", description="json, text, or auto: text on a terminal, else json")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$", description="debug, info, warning or error")
+    log_format: str = Field(
+        "auto", pattern="^(auto|json|text)$", description="json, text, or auto: text on a terminal, else json"
+    )
     certificate_days: int = Field(90, ge=1, le=825, description="life of an endpoint's certificate; renewed with a third left")
     vitals_every_s: int = Field(300, ge=10, le=3600, description="slow beat on which an agent sends all readings")
     batch_linger_ms: float = Field(5, ge=0, le=1000, description="how long the writer waits for company before it commits")

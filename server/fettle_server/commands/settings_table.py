@@ -8,7 +8,7 @@ _INTRODUCTION = f"""# The server's settings
 
 Each setting may stand in `{FILE_NAME}` in the data directory, under its name; the environment counts over the file, under
 `FETTLE_` and the name in capitals (`FETTLE_LOG_LEVEL`; a list as JSON); options of `fettle serve` count over both. An unknown
-name or an impossible value is refused at the start, in words.
+name in the file, or an impossible value, is refused at the start, in words.
 
 This page is printed by `python -m fettle_server.commands.settings_table`; a test sees that it is in step with the program.
 
