@@ -7,6 +7,7 @@ GRPC ?= 127.0.0.1:7443
 HTTP ?= 127.0.0.1:8080
 SCHOOLS ?= 5
 PCS ?= 40
+JOBS ?= 2
 DISTRIBUTIONS := protos agent server web
 STAMP := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
@@ -44,15 +45,16 @@ imports: install
 browser: install
 	@$(BIN)/python packaging/browser.py
 
+# Two processes, a file of tests to one of them: much of the time a test of real faults only waits.
 unit: install
-	$(BIN)/pytest -q tests
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile tests
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick)
 
 # Many simulated agents in few processes, through the real protocol, against a server of its own (SERVER=host:port for yours).
 simulate: install
-	$(BIN)/python packaging/simulate.py --schools $(SCHOOLS) --pcs $(PCS)
+	@$(BIN)/python packaging/simulate.py --schools $(SCHOOLS) --pcs $(PCS) $(if $(SERVER),--server $(SERVER))
 
 screenshots: install browser
 	$(BIN)/python packaging/screenshot.py

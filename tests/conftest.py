@@ -10,6 +10,14 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+import structlog
+
+
+@pytest.fixture(autouse=True)
+def _log_of_one_test() -> Iterator[None]:
+    """A part that a test ran in this process logs to that test's captured output, which is closed when the next one runs."""
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -118,7 +118,15 @@ def test_incidents_are_listed_with_the_fields_of_the_command_line(tom):
     fields = {"number", "state", "priority", "title", "school", "endpoint", "rule", "opened_at", "resolved_at", "faults"}
     assert fields <= set(body["incidents"][0])
     assert [incident["number"] for incident in body["incidents"]] == [1]
-    assert set(body["incidents"][0]["faults"][0]) == {"rule", "instance", "severity", "value", "raised_at", "cleared_at"}
+    assert set(body["incidents"][0]["faults"][0]) == {
+        "rule",
+        "instance",
+        "severity",
+        "value",
+        "detail",
+        "raised_at",
+        "cleared_at",
+    }
 
 
 def test_an_incident_is_worked_from_opened_to_closed(staffed, tom):

@@ -162,6 +162,7 @@ def _fault_object(fault: FaultOfIncident) -> dict[str, Any]:
         "raised_at": stamp(fault.raised_at),
         "cleared_at": stamp(fault.cleared_at),
         "value": fault.value,
+        "detail": fault.detail,
     }
 
 

@@ -74,7 +74,7 @@ def test_endpoints_have_the_documented_shape(data: Path) -> None:
 
 def test_incidents_have_the_documented_shape(data: Path) -> None:
     (one,) = json.loads(_run("incidents", data, "--json"))["incidents"]
-    fault = {"rule": "disk-full", "instance": "1", "severity": "ill", "cleared_at": None, "value": 3.0}
+    fault = {"rule": "disk-full", "instance": "1", "severity": "ill", "cleared_at": None, "value": 3.0, "detail": ""}
     assert one == {
         "number": 1,
         "state": "new",

@@ -216,6 +216,7 @@ class FaultOfIncidentOut(Schema):
     instance = fields.String()
     severity = fields.String()
     value = fields.Float()
+    detail = fields.String(metadata={"description": "a plain fact beside it, such as a program's name"})
     raised_at = time_field()
     cleared_at = maybe_time()
 
