@@ -30,7 +30,7 @@ from fettle_agent.link import Link
 from fettle_agent.place import Held, Place, here
 from fettle_agent.spool import Limits
 
-VITALS_AT_LEAST_S = 20.0
+VITALS_AT_LEAST_S, FAULTS_AT_LEAST_S = 60.0, 20.0  # a busy PC moves all the time: a minute keeps it at a third of the wire
 HISTORY_EVERY_S = 600.0
 STATUS_EVERY_S, STATUS_AT_LEAST_S = 60.0, 10.0
 COST_EVERY_S = 60.0
@@ -227,8 +227,10 @@ class Loop:
         """Set what the session should say now."""
         agent = self.agent
         since_s = now_s - self._last_vitals_s
-        moved = agent.newest.moved or agent.faults_changed
-        if session.vitals_due or since_s >= session.beat_s or (moved and since_s >= VITALS_AT_LEAST_S):
+        is_news = (agent.newest.moved and since_s >= VITALS_AT_LEAST_S) or (
+            agent.faults_changed and since_s >= FAULTS_AT_LEAST_S
+        )
+        if session.vitals_due or since_s >= session.beat_s or is_news:
             session.vitals_due, agent.faults_changed, self._last_vitals_s = True, False, now_s
             self._link.wake()
         if watched:
