@@ -65,7 +65,7 @@ def _rows(background: load.Figures, seen: load.Figures, whole: list[float], seco
         table.Row("sample until committed incident, p50", half, "s", "Zabbix 0.76 s, value to problem row (ANCHORS)"),
         table.Row(
             "sample until committed incident, p99", worst, "s", target=1,
-            remark=f"a real agent's test fault, {len(whole)} times; good to some 20 ms, as the agent's idea of the server's clock is",
+            remark=f"a real agent's test fault, {len(whole)} times; good to some 20 ms, as the agent's clock is",
         ),
     ]  # fmt: skip
 
