@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-ARGUMENTS = [
-    "--no-sandbox", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run",
-]  # fmt: skip
 PASSWORD = "correct horse battery staple"
 WIDTHS = {"desk": (1400, 900), "phone": (390, 844)}
 
@@ -20,14 +16,11 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(params=WIDTHS)
-def page(request: pytest.FixtureRequest) -> Iterator[Page]:
-    found = next((path for name in ("chromium", "google-chrome") if (path := shutil.which(name))), None)
+def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
     width, height = WIDTHS[request.param]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        opened = browser.new_page(viewport={"width": width, "height": height}, has_touch=request.param == "phone")
-        yield opened
-        browser.close()
+    context = browser.new_context(viewport={"width": width, "height": height}, has_touch=request.param == "phone")
+    yield context.new_page()
+    context.close()
 
 
 def sign_in(page: Page, server: Any) -> None:

@@ -22,16 +22,9 @@ from fettle_server.estate.people.rules import SYSTEM, Role
 from fettle_server.estate.tables import Endpoint, User
 from fettle_server.proactive.actions import publish_shipped
 from fettle_server.reactive.actions import seed_priorities
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
 REPOSITORY = Path(__file__).parents[3]
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SIZES = {1400: 900, 768: 1024, 390: 844}
 
 
@@ -135,16 +128,6 @@ def served(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 def axe() -> str:
     """The accessibility checker, as npm brought it."""
     return (REPOSITORY / "web" / "node_modules" / "axe-core" / "axe.min.js").read_text()
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    """The system's Chromium, or Playwright's own."""
-    found = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
