@@ -6,6 +6,7 @@ message; and a backlog replayed in messages of 100 events. One message is under 
 
 from __future__ import annotations
 
+import os
 import sys
 
 import table
@@ -68,10 +69,11 @@ def _loaded(here: Site, shape: load.Shape, streams: int, seconds: float) -> tupl
 
 
 def _remark(figures: load.Figures, costs: dict[str, float], seconds: float) -> str:
-    cores = ", ".join(f"{name} {cpu_s / seconds:.2f}" for name, cpu_s in sorted(costs.items()))
+    spent = {**{name: cpu_s for name, cpu_s in costs.items() if cpu_s > 0.1}, "generator": figures.cpu_s}
+    each = ", ".join(f"{name} {cpu_s / figures.messages * 1e6:.0f}" for name, cpu_s in sorted(spent.items()))
     text = (
         f"answer p50 {figures.percentile(0.5) * 1000:.0f} ms, p99 {figures.percentile(0.99) * 1000:.0f} ms; "
-        f"cores: {cores}, generator {figures.cpu_s / seconds:.2f}"
+        f"CPU us a message: {each}; {sum(spent.values()) / seconds:.2f} of {os.cpu_count()} cores were had"
     )
     return f"{text}; troubles: {len(figures.faults)}, such as {figures.faults[0]}" if figures.faults else text
 

@@ -93,6 +93,11 @@ class Agent:
         times = self.process.cpu_times()
         return float(times.user + times.system + times.children_user + times.children_system)
 
+    def tools_s(self) -> float:
+        """The part of it that tools took."""
+        times = self.process.cpu_times()
+        return float(times.children_user + times.children_system)
+
     def memory(self) -> tuple[float, float]:
         """(RSS, PSS) in MB of a million bytes, its children of the moment included."""
         found = [self.process, *self.process.children(recursive=True)]
