@@ -36,7 +36,7 @@ class _Exporter:
 
 def measure(run: table.Run) -> list[table.Row]:
     """Memory, CPU per 180 s, and MB a day of both."""
-    settle, window = run.pick(15, 60), run.pick(45, 660)
+    settle, window = run.pick(45, 60), run.pick(30, 660)
     with site(run, 1) as here, agent(run, here.server) as real, _exporter() as peer:
         time.sleep(settle)
         before, tools = (real.cpu_s(), real.relay.ip_bytes(), *_spent(peer)), real.tools_s()
