@@ -20,7 +20,10 @@ class Unit(StrEnum):
     PER_HOUR = "/h"
     SECONDS = "s"
     MILLISECONDS = "ms"
+    MINUTES = "min"
     DAYS = "days"
+    MONTHS = "months"
+    TIMES = "times"
     CELSIUS = "°C"
     RPM = "rpm"
     DBM = "dBm"
@@ -122,7 +125,25 @@ _TABLE: tuple[Spec, ...] = (
     Spec(131, "agent.memory_bytes", Unit.BYTES, 0, 1e11, -5, 5e6, "", "What the agent takes of memory"),
     Spec(132, "agent.collectors_failing", Unit.COUNT, 0, 1000, 0, 0.5, "", "Collectors that failed in their last run"),
     Spec(133, "agent.test_fault", Unit.YES_NO, 0, 1, 0, 0.5, "", "A person asked for a test fault"),
+    # what only the server can see: judged there, never on the wire
+    Spec(200, "presence.absent_minutes", Unit.MINUTES, 0, 1e7, 0, 1, "", "Time for which it was expected and not heard of"),
+    Spec(201, "presence.days_unheard", Unit.DAYS, 0, 10_000, 1, 1, "", "Days since it was last heard of"),
+    Spec(
+        210, "forecast.disk_days_to_full", Unit.DAYS, 0, 10_000, 0, 1, "volume", "Days until a volume is full, as it goes now"
+    ),
+    Spec(211, "forecast.battery_months_left", Unit.MONTHS, 0, 1_000, 0, 1, "", "Months until the battery is worn out"),
+    Spec(212, "forecast.ssd_months_left", Unit.MONTHS, 0, 1_000, 0, 1, "disk", "Months until a solid-state disk is worn out"),
+    Spec(213, "forecast.sectors_growth_per_week", Unit.COUNT, 0, 1e9, 1, 1, "disk", "Bad sectors that came in a week"),
+    Spec(214, "forecast.memory_growth_percent_per_day", Unit.PERCENT, -100, 100, 2, 1, "", "Memory that is not given back"),
+    Spec(215, "forecast.sign_in_slowdown", Unit.TIMES, 0, 1_000, 2, 0.2, "", "Sign-in time against the PC's past and peers"),
+    Spec(216, "forecast.boot_slowdown", Unit.TIMES, 0, 1_000, 2, 0.2, "", "Start-up time against this PC's past and its peers"),
+    Spec(217, "forecast.temperature_rise", Unit.CELSIUS, -100, 100, 1, 1, "sensor", "Rise of a sensor against its own past"),
+    Spec(218, "forecast.warranty_days_left", Unit.DAYS, -10_000, 10_000, 0, 1, "", "Days until the warranty ends"),
+    Spec(219, "forecast.certificate_days_left", Unit.DAYS, -10_000, 10_000, 0, 1, "", "Days until a certificate ends"),
+    Spec(220, "proof.minutes_silent", Unit.MINUTES, 0, 1e7, 0, 1, "", "Time since a proof of the alerts was due and not seen"),
 )
+FIRST_OF_SERVER = 200
+"""From this number on, readings are the server's own: no agent may send them."""
 
 BY_KEY: dict[str, Spec] = {spec.key: spec for spec in _TABLE}
 BY_NUMBER: dict[int, Spec] = {spec.number: spec for spec in _TABLE}

@@ -5,6 +5,7 @@ Owns the format and its validation. Does not own the rules that ship (the server
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import zlib
 from collections.abc import Mapping
@@ -40,12 +41,46 @@ class Impact(StrEnum):
     SCHOOL = "school"
 
 
+class EndpointClass(StrEnum):
+    """What kind of machine an endpoint is, which decides when it is expected to be on."""
+
+    FIXED = "fixed suite"
+    TROLLEY = "trolley"
+    STAFF_LAPTOP = "staff laptop"
+    SERVER = "server"
+    LOAN = "loan"
+
+
+CLASSES: tuple[EndpointClass, ...] = tuple(EndpointClass)
+
+
+class Spread(StrEnum):
+    """How a rule's fault is shared where machines have one cause, so that the server looks around before it speaks.
+
+    PLACE: by room and school, as a lost network or power is. KIND: by what machines have in common, as a service that an
+    update broke is: school, model, build, the whole estate.
+    """
+
+    NONE = ""
+    PLACE = "place"
+    KIND = "kind"
+
+
+class Judge(StrEnum):
+    """Who folds the rule: each agent its own readings, or the server what only it can see."""
+
+    AGENT = "agent"
+    SERVER = "server"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One rule: when a reading is a fault, and what that means to people.
 
     `topic` joins faults of one endpoint that have one cause into one incident. `title` is a sentence with {instance} in it
     where the reading has instances. `instances` are glob patterns; empty: all. `gap_s` as in rules.Levels.
+    The fields of SERVER_FIELDS are the server's business and never travel: which classes of endpoint the rule is for (empty:
+    all), who judges it, whether it is switched on, how its fault spreads and how long to look around before it is told.
     """
 
     key: str
@@ -65,6 +100,11 @@ class Rule:
     gap_s: float = 900
     systems: tuple[str, ...] = SYSTEMS
     instances: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    judge: Judge = Judge.AGENT
+    enabled: bool = True
+    spread: Spread = Spread.NONE
+    gather_s: float = 0
 
     @property
     def levels(self) -> Levels:
@@ -83,6 +123,9 @@ class Rule:
         return system in self.systems and (not self.instances or any(fnmatchcase(instance, glob) for glob in self.instances))
 
 
+SERVER_FIELDS = frozenset({"classes", "judge", "enabled", "spread", "gather_s"})
+
+
 @dataclass(frozen=True, slots=True)
 class Policy:
     """A numbered set of rules, and which services each operating system should have running.
@@ -99,8 +142,18 @@ class Policy:
         return next((rule for rule in self.rules if rule.key == key), None)
 
 
+def for_agents(policy: Policy, endpoint_class: str = "") -> Policy:
+    """The part that agents of that class judge by: rules that are on and theirs, without the server's own fields."""
+    rules = (
+        dataclasses.replace(rule, classes=(), spread=Spread.NONE, gather_s=0)
+        for rule in policy.rules
+        if rule.enabled and rule.judge is Judge.AGENT and (not rule.classes or endpoint_class in ("", *rule.classes))
+    )
+    return dataclasses.replace(policy, rules=tuple(rules))
+
+
 def encode(policy: Policy) -> bytes:
-    """The policy as zlib-compressed JSON, as it travels and as the agent keeps it."""
+    """The policy as zlib-compressed JSON, as it travels and as both sides keep it."""
     return zlib.compress(json.dumps(to_mapping(policy), sort_keys=True, separators=(",", ":")).encode())
 
 
@@ -127,16 +180,19 @@ def digest(packed: bytes) -> int:
 
 def to_mapping(policy: Policy) -> dict[str, Any]:
     """The policy as plain JSON values."""
-    rules = []
-    for rule in policy.rules:
-        row = {name: getattr(rule, name) for name in Rule.__dataclass_fields__}
-        row["systems"], row["instances"] = list(rule.systems), list(rule.instances)
-        rules.append(row)
     return {
         "version": policy.version,
-        "rules": rules,
+        "rules": [_row(rule) for rule in policy.rules],
         "services": {system: list(names) for system, names in policy.services.items()},
     }
+
+
+def _row(rule: Rule) -> dict[str, Any]:
+    """Plain values; a field of the server's that stands at its default is left out, so agents of any age read the rest."""
+    row = {name: getattr(rule, name) for name in Rule.__dataclass_fields__}
+    row |= {"systems": list(rule.systems), "instances": list(rule.instances), "classes": list(rule.classes)}
+    usual = {"classes": [], "judge": Judge.AGENT, "enabled": True, "spread": Spread.NONE, "gather_s": 0}
+    return {name: value for name, value in row.items() if name not in usual or value != usual[name]}
 
 
 def from_mapping(document: Any) -> Policy:
@@ -182,7 +238,7 @@ def _rule(row: Any) -> Rule:
     for text in _TEXTS:
         if not isinstance(row.get(text), str) or not row[text].strip():
             raise PolicyError(f"{name}: {text} must be text")
-    for number in (*_NUMBERS, *(("gap_s",) if "gap_s" in row else ())):
+    for number in (*_NUMBERS, *(name for name in ("gap_s", "gather_s") if name in row)):
         if not isinstance(row.get(number), int | float) or isinstance(row[number], bool):
             raise PolicyError(f"{name}: {number} must be a number")
     if row["reading"] not in catalogue.BY_KEY:
@@ -192,17 +248,22 @@ def _rule(row: Any) -> Rule:
             **{
                 key: value
                 for key, value in row.items()
-                if key not in ("direction", "severity", "impact", "systems", "instances")
+                if key not in ("direction", "severity", "impact", "systems", "instances", "classes", "judge", "spread")
             },
             direction=Direction(row.get("direction", "")),
             severity=Severity(row.get("severity", "")),
             impact=Impact(row.get("impact", "")),
             systems=tuple(row.get("systems", SYSTEMS)),
             instances=tuple(row.get("instances", ())),
+            classes=tuple(EndpointClass(name).value for name in row.get("classes", ())),
+            judge=Judge(row.get("judge", Judge.AGENT)),
+            spread=Spread(row.get("spread", Spread.NONE)),
         )
         _ = rule.levels
     except (TypeError, ValueError) as error:
         raise PolicyError(f"{name}: {error}") from error
     if not set(rule.systems) <= set(SYSTEMS) or not all(isinstance(glob, str) for glob in rule.instances):
         raise PolicyError(f"{name}: systems must be among {', '.join(SYSTEMS)}, and instances must be text")
+    if not isinstance(rule.enabled, bool) or rule.gather_s < 0:
+        raise PolicyError(f"{name}: enabled must be yes or no, and gather_s must not be negative")
     return rule

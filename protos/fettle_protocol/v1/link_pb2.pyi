@@ -156,7 +156,7 @@ class FaultCleared(_message.Message):
     def __init__(self, rule: _Optional[str] = ..., instance: _Optional[str] = ..., value: _Optional[float] = ..., since_ms: _Optional[int] = ..., evidence: _Optional[_Iterable[_Union[Sample, _Mapping]]] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class PowerChange(_message.Message):
-    __slots__ = ("kind",)
+    __slots__ = ("kind", "back_by_ms")
     class Kind(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
         __slots__ = ()
         KIND_UNSPECIFIED: _ClassVar[PowerChange.Kind]
@@ -166,6 +166,7 @@ class PowerChange(_message.Message):
         KIND_WOKE: _ClassVar[PowerChange.Kind]
         KIND_AGENT_STARTED: _ClassVar[PowerChange.Kind]
         KIND_AGENT_STOPPING: _ClassVar[PowerChange.Kind]
+        KIND_RESTARTING: _ClassVar[PowerChange.Kind]
     KIND_UNSPECIFIED: PowerChange.Kind
     KIND_BOOTED: PowerChange.Kind
     KIND_SHUTTING_DOWN: PowerChange.Kind
@@ -173,9 +174,12 @@ class PowerChange(_message.Message):
     KIND_WOKE: PowerChange.Kind
     KIND_AGENT_STARTED: PowerChange.Kind
     KIND_AGENT_STOPPING: PowerChange.Kind
+    KIND_RESTARTING: PowerChange.Kind
     KIND_FIELD_NUMBER: _ClassVar[int]
+    BACK_BY_MS_FIELD_NUMBER: _ClassVar[int]
     kind: PowerChange.Kind
-    def __init__(self, kind: _Optional[_Union[PowerChange.Kind, str]] = ...) -> None: ...
+    back_by_ms: int
+    def __init__(self, kind: _Optional[_Union[PowerChange.Kind, str]] = ..., back_by_ms: _Optional[int] = ...) -> None: ...
 
 class Inventory(_message.Message):
     __slots__ = ("section", "digest", "json")
@@ -198,16 +202,18 @@ class Notice(_message.Message):
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Vitals(_message.Message):
-    __slots__ = ("at_ms", "readings", "faults", "agent")
+    __slots__ = ("at_ms", "readings", "faults", "agent", "pending")
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     READINGS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
     at_ms: int
     readings: _containers.RepeatedCompositeFieldContainer[Reading]
     faults: _containers.RepeatedCompositeFieldContainer[OpenFault]
     agent: AgentHealth
-    def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[OpenFault, _Mapping]]] = ..., agent: _Optional[_Union[AgentHealth, _Mapping]] = ...) -> None: ...
+    pending: _containers.RepeatedCompositeFieldContainer[Pending]
+    def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[OpenFault, _Mapping]]] = ..., agent: _Optional[_Union[AgentHealth, _Mapping]] = ..., pending: _Optional[_Iterable[_Union[Pending, _Mapping]]] = ...) -> None: ...
 
 class Reading(_message.Message):
     __slots__ = ("key", "instance", "value")
@@ -226,6 +232,18 @@ class OpenFault(_message.Message):
     rule: str
     instance: str
     def __init__(self, rule: _Optional[str] = ..., instance: _Optional[str] = ...) -> None: ...
+
+class Pending(_message.Message):
+    __slots__ = ("rule", "instance", "clearing", "since_ms")
+    RULE_FIELD_NUMBER: _ClassVar[int]
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    CLEARING_FIELD_NUMBER: _ClassVar[int]
+    SINCE_MS_FIELD_NUMBER: _ClassVar[int]
+    rule: str
+    instance: str
+    clearing: bool
+    since_ms: int
+    def __init__(self, rule: _Optional[str] = ..., instance: _Optional[str] = ..., clearing: _Optional[bool] = ..., since_ms: _Optional[int] = ...) -> None: ...
 
 class AgentHealth(_message.Message):
     __slots__ = ("cpu_percent", "memory_mib", "spool_events", "spool_bytes", "shed", "collectors")
@@ -280,7 +298,7 @@ class Live(_message.Message):
     def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ...) -> None: ...
 
 class Downlink(_message.Message):
-    __slots__ = ("welcome", "ack", "policy", "watch", "ping", "rejected", "refusal", "told")
+    __slots__ = ("welcome", "ack", "policy", "watch", "ping", "rejected", "refusal", "told", "prove")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -289,6 +307,7 @@ class Downlink(_message.Message):
     REJECTED_FIELD_NUMBER: _ClassVar[int]
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     TOLD_FIELD_NUMBER: _ClassVar[int]
+    PROVE_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     policy: Policy
@@ -297,7 +316,8 @@ class Downlink(_message.Message):
     rejected: _containers.RepeatedCompositeFieldContainer[Rejected]
     refusal: Refusal
     told: Told
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., rejected: _Optional[_Iterable[_Union[Rejected, _Mapping]]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., told: _Optional[_Union[Told, _Mapping]] = ...) -> None: ...
+    prove: Prove
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., rejected: _Optional[_Iterable[_Union[Rejected, _Mapping]]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., told: _Optional[_Union[Told, _Mapping]] = ..., prove: _Optional[_Union[Prove, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("endpoint_id", "server_ms", "events_acked", "history_acked", "vitals_every_s")
@@ -360,6 +380,12 @@ class Refusal(_message.Message):
     text: str
     retry_after_s: int
     def __init__(self, code: _Optional[str] = ..., text: _Optional[str] = ..., retry_after_s: _Optional[int] = ...) -> None: ...
+
+class Prove(_message.Message):
+    __slots__ = ("seconds",)
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    seconds: int
+    def __init__(self, seconds: _Optional[int] = ...) -> None: ...
 
 class Told(_message.Message):
     __slots__ = ("code", "text")

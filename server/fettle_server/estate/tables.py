@@ -9,6 +9,7 @@ import datetime as dt
 from typing import Any
 
 import sqlalchemy as sa
+from fettle_protocol.policy import EndpointClass
 from sqlalchemy.orm import Mapped, mapped_column
 
 from fettle_server.db import Model, Serial, Utc
@@ -24,6 +25,7 @@ __all__ = [
     "Health",
     "Inventory",
     "Role",
+    "Room",
     "School",
     "Session",
     "User",
@@ -41,10 +43,25 @@ class School(Model):
     id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
     name: Mapped[str] = mapped_column(sa.String(200), unique=True)
     created_at: Mapped[dt.datetime] = mapped_column(Utc)
+    time_zone: Mapped[str] = mapped_column(sa.String(60), server_default="Europe/London")
+
+
+class Room(Model):
+    """A place in a school where endpoints stand: a room, or a trolley that moves. `kind` is "room" or "trolley"."""
+
+    __tablename__ = "rooms"
+    __table_args__ = (sa.UniqueConstraint("school_id", "name"),)
+
+    id: Mapped[int] = mapped_column(sa.Integer, primary_key=True)
+    school_id: Mapped[int] = mapped_column(sa.ForeignKey("schools.id"))
+    name: Mapped[str] = mapped_column(sa.String(120))
+    kind: Mapped[str] = mapped_column(sa.String(10), default="room")
+    created_at: Mapped[dt.datetime] = mapped_column(Utc)
 
 
 _LOOKED_THROUGH = ("school_id", "system", "revoked_at", "search")  # so that a search reads the index alone
 _HAS_OPEN = sa.text("open_incidents > 0")
+_LEFT_OPEN = sa.text("leave IN ('abrupt', 'restarting', 'server away')")
 
 
 class Endpoint(Model):
@@ -53,6 +70,12 @@ class Endpoint(Model):
     `state`, `watch_faults`, `ill_faults` and `open_incidents` are kept in the transaction that changes them, so that a list
     of 150,000 reads one table. `search` is the lower-case text that the search box looks through
     (estate.endpoints.rules.search_text keeps it short enough for an index).
+
+    `endpoint_class` is a fettle_protocol.policy.EndpointClass; `class_source` "guessed" (from what it is) or "set" (by a
+    person, never overwritten); `classed_at` when the class last changed. `leaving` is what it said before it went
+    ("shutting down", "sleeping", "restarting", "agent stopping"), while it is still connected; `leave` how it went when it
+    did: "clean", "sleeping", "restarting", "stopped", "abrupt", or "server away" where the server itself was; empty while
+    it is connected. `left_at` is when, `back_by` when a restarting one said that it would be back.
     """
 
     __tablename__ = "endpoints"
@@ -64,6 +87,9 @@ class Endpoint(Model):
         sa.Index(
             "ix_endpoints_open_incidents", "school_id", "open_incidents", sqlite_where=_HAS_OPEN, postgresql_where=_HAS_OPEN
         ),
+        sa.Index("ix_endpoints_left", "left_at", sqlite_where=_LEFT_OPEN, postgresql_where=_LEFT_OPEN),
+        sa.Index("ix_endpoints_room_id", "room_id"),
+        sa.Index("ix_endpoints_classed_at", "classed_at"),
     )
 
     pk: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -93,6 +119,14 @@ class Endpoint(Model):
     open_incidents: Mapped[int] = mapped_column(sa.Integer, default=0)
     enrolled_at: Mapped[dt.datetime] = mapped_column(Utc)
     revoked_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    room_id: Mapped[int | None] = mapped_column(sa.Integer)
+    endpoint_class: Mapped[str] = mapped_column(sa.String(20), server_default=EndpointClass.FIXED.value)
+    class_source: Mapped[str] = mapped_column(sa.String(10), server_default="guessed")
+    classed_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    leaving: Mapped[str] = mapped_column(sa.String(20), server_default="")
+    leave: Mapped[str] = mapped_column(sa.String(12), server_default="")
+    left_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    back_by: Mapped[dt.datetime | None] = mapped_column(Utc)
 
 
 class Certificate(Model):

@@ -33,10 +33,30 @@ def upgrade(engine: sa.Engine) -> None:
     step = step_of(engine)
     if step is not None and not knows(step):
         raise UnknownStep(step)
-    with engine.begin() as tx:
-        config = _config()
-        config.attributes["connection"] = tx
-        command.upgrade(config, "head")
+    with engine.connect() as connection:
+        _check_keys(connection, on=False)
+        try:
+            with connection.begin():
+                config = _config()
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+                _demand_whole(connection)
+        finally:
+            _check_keys(connection, on=True)
+
+
+def _check_keys(connection: sa.Connection, *, on: bool) -> None:
+    """SQLite alters a table by making it anew under the old name, during which nothing may look at references to it."""
+    if connection.dialect.name == "sqlite":
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        raw.execute(f"PRAGMA foreign_keys = {'ON' if on else 'OFF'}")
+
+
+def _demand_whole(connection: sa.Connection) -> None:
+    """Nothing refers to what is not there: checked before the step is kept."""
+    if connection.dialect.name == "sqlite" and (broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first()):
+        raise RuntimeError(f"the store's table {broken[0]} refers to missing rows of {broken[2]}; nothing was changed")
 
 
 def step_of(engine: sa.Engine) -> str | None:

@@ -15,7 +15,15 @@ CLASH = "identity-clash"
 CLASH_QUIET = dt.timedelta(hours=1)
 """How long no second machine must have shown itself until a clash counts as over."""
 
-SERVER_RULES = frozenset({CLASH})
+ABSENT = "absent"
+"""Expected and not heard of: proactive.presence judges it."""
+
+SERVER_RULES = frozenset(
+    {
+        CLASH, ABSENT, "disk-will-fill", "battery-wearing", "ssd-wearing", "sectors-growing", "memory-leak", "sign-in-slower",
+        "boot-slower", "temperature-creeping", "warranty-ending", "certificate-ending", "evidence-old", "proof-silent",
+    }
+)  # fmt: skip
 """Rules that no agent may raise or clear: the server judges them."""
 
 TITLE_LIMIT = 300
@@ -37,6 +45,8 @@ class Raise(NamedTuple):
     policy_version: int
     detail: str
     adjusted: bool
+    hold_ms: int = 0
+    """Of a fault that the server judges: look around for its cause at least until then before it is told by itself."""
 
 
 class Clear(NamedTuple):

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from fettle_server.db import Model, Serial, Utc
 
 _IS_OPEN = sa.text("cleared_at IS NULL")
+_IS_HELD = sa.text("stage <> '' AND cleared_at IS NULL")
 
 
 class PolicyVersion(Model):
@@ -29,6 +30,10 @@ class Fault(Model):
 
     `evidence` is {"raised": [[at_ms, value], ...], "cleared": [[at_ms, value], ...]}; `time_adjusted` marks a time that
     could not be believed and was replaced by the time of receipt.
+
+    `stage` names what holds it back from becoming an incident of its own just now (proactive.stages.rules.Stage; empty:
+    nothing), with the reason in words and until when at the latest. `trail` is all the stages that it went through:
+    [{"stage", "reason", "from_ms", "to_ms"}], `to_ms` None while it lasts.
     """
 
     __tablename__ = "faults"
@@ -39,6 +44,8 @@ class Fault(Model):
         sa.Index("ix_faults_endpoint_pk_raised_at", "endpoint_pk", "raised_at"),
         sa.Index("ix_faults_incident_number", "incident_number"),
         sa.Index("ix_faults_cleared_at", "cleared_at"),
+        sa.Index("ix_faults_rule_raised_at", "rule", "raised_at"),
+        sa.Index("ix_faults_held", "held_until", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),
     )
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -56,3 +63,7 @@ class Fault(Model):
     time_adjusted: Mapped[bool] = mapped_column(sa.Boolean, default=False)
     policy_version: Mapped[int] = mapped_column(sa.BigInteger, default=0)
     incident_number: Mapped[int | None] = mapped_column(sa.ForeignKey("incidents.number"))
+    stage: Mapped[str] = mapped_column(sa.String(12), server_default="")
+    stage_reason: Mapped[str] = mapped_column(sa.String(300), server_default="")
+    held_until: Mapped[dt.datetime | None] = mapped_column(Utc)
+    trail: Mapped[list[dict[str, Any]]] = mapped_column(sa.JSON, server_default="[]")

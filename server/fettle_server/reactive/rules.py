@@ -19,6 +19,17 @@ class IncidentState(StrEnum):
     CLOSED = "closed"
 
 
+class Scope(StrEnum):
+    """The level at which an incident's cause is."""
+
+    ENDPOINT = "endpoint"
+    ROOM = "room"
+    SCHOOL = "school"
+    SERVICE = "service"
+    MODEL = "model"
+    BUILD = "build"
+
+
 OPEN_STATES = (IncidentState.NEW, IncidentState.ASSIGNED, IncidentState.IN_PROGRESS, IncidentState.WAITING)
 
 

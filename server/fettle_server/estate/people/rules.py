@@ -28,6 +28,15 @@ class Act(StrEnum):
     MANAGE_PEOPLE = "manage people"
     EDIT_PRIORITIES = "edit priorities"
     SEE_AUDIT = "see audit"
+    EDIT_PLACES = "edit places"
+    """Rooms, classes of endpoint, and the calendars of schools."""
+    EDIT_RULES = "edit rules"
+    HOLD_BACK = "hold back"
+    """Silences and maintenance windows."""
+    WORK_TASKS = "work tasks"
+    """Maintenance tasks and problems."""
+    EDIT_NOTICES = "edit notices"
+    PROVE_ALERTS = "prove alerts"
 
 
 class PeopleError(Exception):
@@ -66,7 +75,18 @@ SYSTEM = Person(0, "system", Role.ADMINISTRATOR, None)
 
 _ACTS: dict[Role, frozenset[Act]] = {
     Role.ADMINISTRATOR: frozenset(Act),
-    Role.TECHNICIAN: frozenset({Act.VIEW, Act.WORK_INCIDENTS, Act.MANAGE_ENDPOINTS}),
+    Role.TECHNICIAN: frozenset(
+        {
+            Act.VIEW,
+            Act.WORK_INCIDENTS,
+            Act.MANAGE_ENDPOINTS,
+            Act.EDIT_PLACES,
+            Act.EDIT_RULES,
+            Act.HOLD_BACK,
+            Act.WORK_TASKS,
+            Act.PROVE_ALERTS,
+        }
+    ),
     Role.VIEWER: frozenset({Act.VIEW}),
 }
 _RANK = {Role.VIEWER: 0, Role.TECHNICIAN: 1, Role.ADMINISTRATOR: 2}

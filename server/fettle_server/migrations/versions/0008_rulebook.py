@@ -1,0 +1,10 @@
+"""Who changed which rule, and why."""
+
+from __future__ import annotations
+
+revision = "0008"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    pass
