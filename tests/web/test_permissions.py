@@ -74,6 +74,8 @@ TABLE = (
     Row("GET", "/live", "303 200 200 200 200"),
     Row("GET", "/settings/priorities", "303 200 200 200 200"),
     Row("POST", "/settings/priorities", "303! 403 403 403 303", {}, {"user.low": "1"}),
+    # The proactive wing: what is held back, and why
+    Row("GET", "/proactive/held", "303 200 200 200 200"),
     # People, tokens, the journal
     Row("GET", "/account", "303 200 200 200 200"),
     Row("GET", "/account/password", "303 200 200 200 200"),

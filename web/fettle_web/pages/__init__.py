@@ -9,6 +9,7 @@ from fettle_web.pages import (
     audit,
     enrolment,
     errors,
+    held,
     incident,
     incidents,
     overview,
@@ -24,7 +25,7 @@ from fettle_web.pages import (
 )
 
 __all__ = ["install"]
-_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search)
+_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held)
 
 
 def install(app: Flask) -> None:
