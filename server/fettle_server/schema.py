@@ -6,8 +6,10 @@ from fettle_server import leases
 from fettle_server.db import Model
 from fettle_server.estate import tables as estate
 from fettle_server.journal import tables as journal
+from fettle_server.notify import tables as notify
 from fettle_server.proactive import tables as proactive
+from fettle_server.proactive.proofs import tables as proofs
 from fettle_server.reactive import tables as reactive
 
 METADATA = Model.metadata
-__all__ = ["METADATA", "estate", "journal", "leases", "proactive", "reactive"]
+__all__ = ["METADATA", "estate", "journal", "leases", "notify", "proactive", "proofs", "reactive"]
