@@ -5,11 +5,26 @@ from __future__ import annotations
 from fettle_server import leases
 from fettle_server.db import Model
 from fettle_server.estate import tables as estate
+from fettle_server.estate.calendars import tables as calendars
 from fettle_server.journal import tables as journal
 from fettle_server.notify import tables as notify
 from fettle_server.proactive import tables as proactive
+from fettle_server.proactive.forecasts import tables as forecasts
+from fettle_server.proactive.maintenance import tables as maintenance
 from fettle_server.proactive.proofs import tables as proofs
 from fettle_server.reactive import tables as reactive
 
 METADATA = Model.metadata
-__all__ = ["METADATA", "estate", "journal", "leases", "notify", "proactive", "proofs", "reactive"]
+__all__ = [
+    "METADATA",
+    "calendars",
+    "estate",
+    "forecasts",
+    "journal",
+    "leases",
+    "maintenance",
+    "notify",
+    "proactive",
+    "proofs",
+    "reactive",
+]

@@ -1,0 +1,1 @@
+"""Maintenance: work that somebody should do by a day, proposed by Fettle or by the calendar, done by people."""
