@@ -21,7 +21,7 @@ from fettle_server.estate.people.rules import (
 OWN, OTHER = 1, 2
 _MAY = {
     Role.ADMINISTRATOR: set(Act),
-    Role.TECHNICIAN: {Act.VIEW, Act.WORK_INCIDENTS, Act.MANAGE_ENDPOINTS},
+    Role.TECHNICIAN: set(Act) - {Act.MANAGE_PEOPLE, Act.EDIT_PRIORITIES, Act.SEE_AUDIT, Act.EDIT_NOTICES},
     Role.VIEWER: {Act.VIEW},
 }
 

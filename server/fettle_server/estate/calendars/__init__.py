@@ -1,0 +1,1 @@
+"""Schools' calendars: when a school is open, shut, or sits exams."""

@@ -1,0 +1,1 @@
+"""Rooms of schools, and the classes of the endpoints in them."""
