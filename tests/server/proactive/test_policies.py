@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 import sqlalchemy as sa
 from fettle_protocol import catalogue, policy
-from fettle_protocol.policy import PolicyError
+from fettle_protocol.policy import EndpointClass, Judge, PolicyError, Spread
 from fettle_server.journal.tables import Entry
 from fettle_server.proactive.actions import publish, publish_shipped
 from fettle_server.proactive.policies import newest, newest_version, shipped
-from fettle_server.proactive.rules import SERVER_RULES, standing
+from fettle_server.proactive.rules import CLASH, SERVER_RULES, standing
 
 
 @pytest.mark.parametrize("rule", shipped().rules, ids=lambda rule: rule.key)
@@ -23,7 +23,8 @@ def test_each_rule_is_written_for_people(rule):
     assert ("{instance}" in rule.title) <= bool(spec.instance)
     assert spec.low <= rule.raise_level <= spec.high
     assert spec.low <= rule.clear_level <= spec.high
-    assert rule.key not in SERVER_RULES
+    is_servers = rule.judge is Judge.SERVER
+    assert is_servers == (spec.number >= catalogue.FIRST_OF_SERVER) == (rule.key in SERVER_RULES)
 
 
 @pytest.mark.parametrize("rule", shipped().rules, ids=lambda rule: rule.key)
@@ -38,15 +39,45 @@ def test_every_system_has_at_least_fifteen_rules_and_services(system):
     assert whole.services[system]
 
 
-@pytest.mark.parametrize("key", ["dns-lost", "gateway-lost", "disk-full", "service-stopped", "disk-read-only", "too-hot"])
+@pytest.mark.parametrize("key", ["dns-lost", "gateway-lost", "disk-full", "service-stopped", "disk-read-only"])
 def test_what_a_lesson_feels_is_raised_within_a_minute(key):
     assert shipped().rule(key).raise_for_s <= 60
 
 
 def test_a_long_duration_outlasts_a_weekend_without_readings():
     for rule in shipped().rules:
-        if rule.raise_for_s >= 86_400:
+        if rule.raise_for_s >= 2 * 86_400:
             assert rule.gap_s >= 3 * 86_400
+
+
+def test_no_duration_of_an_agents_rule_runs_on_across_a_half_term():
+    assert all(rule.gap_s < 7 * 86_400 for rule in shipped().rules if rule.judge is Judge.AGENT)
+
+
+def test_at_least_forty_rules_are_on_and_one_for_each_thing_that_the_server_judges():
+    rules = shipped().rules
+    assert sum(rule.enabled for rule in rules) >= 40
+    assert {rule.key for rule in rules if rule.judge is Judge.SERVER} == SERVER_RULES - {CLASH}
+
+
+@pytest.mark.parametrize("key", ["gateway-lost", "dns-lost", "wifi-weak", "absent"])
+def test_what_a_place_has_in_common_is_looked_around_for(key):
+    rule = shipped().rule(key)
+    assert (rule.spread, rule.gather_s) == (Spread.PLACE, 90)
+
+
+def test_a_laptop_away_from_school_is_asked_neither_for_its_network_nor_for_its_presence():
+    topics = {"network", "dns", "wifi", "presence"}
+    for name in (EndpointClass.STAFF_LAPTOP, EndpointClass.LOAN):
+        theirs = (rule for rule in shipped().rules if name in (rule.classes or (name,)))
+        assert not {rule.topic for rule in theirs} & topics
+
+
+@pytest.mark.parametrize("name", policy.CLASSES)
+def test_what_agents_get_says_nothing_of_the_servers_business(name):
+    part = policy.for_agents(shipped(), name)
+    assert all(row.keys().isdisjoint(policy.SERVER_FIELDS) for row in policy.to_mapping(part)["rules"])
+    assert ("battery-worn" in {rule.key for rule in part.rules}) == (name not in (EndpointClass.FIXED, EndpointClass.SERVER))
 
 
 def test_the_shipped_policy_is_in_force_once(store, now):
