@@ -106,6 +106,20 @@ def settle_revoked(tx: sa.Connection, now: dt.datetime, reopen_within: dt.timede
     return len(signals)
 
 
+def judge(tx: sa.Connection, signals: Sequence[tuple[int, Signal]], *, now: dt.datetime, reopen_within: dt.timedelta) -> None:
+    """Take in faults that the server itself found (endpoint pk, signal): the one door for them, by the policy in force."""
+    if signals:
+        published = newest(tx)
+        detect(tx, signals, policy=published.policy if published else None, now=now, reopen_within=reopen_within)
+
+
+def release(tx: sa.Connection, faults: Sequence[tuple[int, str, str]], now: dt.datetime) -> None:
+    """Looking around is over for these open faults (endpoint pk, rule, instance): the next triage tells them."""
+    for pk, rule, instance in faults:
+        which = (Fault.endpoint_pk == pk, Fault.rule == rule, Fault.instance == instance, IS_OPEN, Fault.stage == "gathering")
+        tx.execute(sa.update(Fault).where(*which).values(held_until=now))
+
+
 def _clash(at_ms: int) -> Raise:
     return Raise(at_ms, CLASH, "", Severity.ILL, 1.0, at_ms, [], 0, "", False)
 

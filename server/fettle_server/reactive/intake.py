@@ -1,7 +1,8 @@
 """What faults do to incidents, for many at a time: opened, joined, reopened, resolved, in the transaction of the faults.
 
-A Board holds the incidents that one transaction may touch: read at once, changed in memory, written at once. Whoever uses
-it has locked the endpoints first, so no other transaction changes the same incidents meanwhile.
+A Board holds the incidents that one transaction may touch: read at once, changed in memory, written at once with what is to
+be told of them. Whoever uses it has locked the endpoints first, so no other transaction changes the same incidents
+meanwhile; those that several endpoints share are locked here, after the endpoints and in the order of their numbers.
 """
 
 from __future__ import annotations
@@ -9,69 +10,23 @@ from __future__ import annotations
 import datetime as dt
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 
-from fettle_server.db import as_json, bulk_insert, bulk_update, to_ms
+from fettle_server.db import as_json, to_ms
 from fettle_server.journal.actions import Line, record_all
+from fettle_server.notify.actions import Message, enqueue
 from fettle_server.reactive import rules
 from fettle_server.reactive.actions import priority_table
-from fettle_server.reactive.rules import OPEN_STATES, Deed, IncidentState
-from fettle_server.reactive.tables import IS_OPEN, Incident, IncidentEntry
+from fettle_server.reactive.reach import for_each_school, touched
+from fettle_server.reactive.rules import Deed, IncidentState
+from fettle_server.reactive.tables import IS_OPEN, Incident
+from fettle_server.reactive.tickets import ACTOR, CHANGE, COLUMNS, ENTRY, Cause, Finding, Ticket, changes, read_as, whole
 
-ACTOR = "system"
+__all__ = ["Board", "Cause", "Finding", "Ticket", "open_for_cause", "resolve_cause"]
 
-
-class Finding(NamedTuple):
-    """A fault that began, as an incident needs to know it."""
-
-    cause: str
-    endpoint_pk: int
-    endpoint_id: str
-    school_id: int
-    rule: str
-    severity: str
-    impact: str
-    title: str
-    at: dt.datetime
-    detail: dict[str, Any]
-    origin: str = "agent"
-
-
-@dataclass(slots=True)
-class Ticket:
-    """An incident while a transaction works on it; `number` is 0 until it is written."""
-
-    number: int
-    cause: str
-    state: IncidentState
-    impact: str
-    urgency: str
-    priority: int
-    title: str
-    school_id: int
-    endpoint_pk: int
-    rule: str
-    origin: str
-    assignee_id: int | None
-    opened_at: dt.datetime
-    resolved_at: dt.datetime | None
-    reopened: int
-    open_faults: int
-    is_changed: bool = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether somebody may still have to see to it."""
-        return self.state in OPEN_STATES
-
-
-_COLUMNS = tuple(getattr(Incident, name) for name in Ticket.__dataclass_fields__ if name != "is_changed")
-_CHANGING = ("state", "urgency", "impact", "priority", "title", "rule", "resolved_at", "reopened", "open_faults")
-_CHANGE = bulk_update(Incident, Incident.number, *_CHANGING, "updated_at")
-_ENTRY = bulk_insert(IncidentEntry, "incident_number", "at", "kind", "actor", "text", "detail")
+BY_ITSELF = "Resolved by itself: its last fault is over"
 
 
 class Board:
@@ -89,25 +44,31 @@ class Board:
         self._new: list[Ticket] = []
         self._entries: list[tuple[Ticket, str, dt.datetime, str, dict[str, Any]]] = []
         self._lines: list[tuple[Ticket, str, dict[str, Any]]] = []
+        self._messages: list[tuple[Ticket, str, str]] = []
         self._priorities: dict[tuple[str, str], int] = {}
         self.opened: dict[int, int] = defaultdict(int)
 
     def read(self, causes: Iterable[str], numbers: Iterable[int], since: dt.datetime) -> None:
         """Read what may be touched: by cause the open ones and those resolved not long before `since`; others by number."""
         self._priorities = priority_table(self._tx)
-        of_cause = sa.select(*_COLUMNS).where(Incident.cause.in_(sorted(causes)))
+        of_cause = sa.select(*COLUMNS).where(Incident.cause.in_(sorted(causes)), Incident.merged_into.is_(None))
         returning = (Incident.state == IncidentState.RESOLVED, Incident.resolved_at >= since - self._within)
         for statement in (
             of_cause.where(*returning).order_by(Incident.resolved_at, Incident.number),
             of_cause.where(IS_OPEN),
-            sa.select(*_COLUMNS).where(Incident.number.in_(sorted(numbers))),
+            sa.select(*COLUMNS).where(Incident.number.in_(sorted(numbers))),
         ):
             for row in self._tx.execute(statement):
-                self._take(Ticket(row[0], row[1], IncidentState(row[2]), *row[3:]))
+                self._take(read_as(row))
+        self._lock_shared()
 
     def ticket(self, number: int | None) -> Ticket | None:
         """The incident of that number, if it was read."""
         return None if number is None else self._by_number.get(number)
+
+    def of_cause(self, cause: str) -> Ticket | None:
+        """The incident of that cause: the open one, else the one that was resolved last."""
+        return self._by_cause.get(cause)
 
     def raised(self, found: Finding) -> Ticket:
         """The incident that the fault belongs to: one that is open, one that it reopens, or a new one."""
@@ -115,44 +76,140 @@ class Board:
         if ticket is None or not ticket.is_open:
             again = ticket is not None and rules.returns(ticket.state, ticket.resolved_at, found.at, self._within)
             ticket = self._reopen(ticket, found) if ticket is not None and again else self._open(found)
-        else:
-            self._say(ticket, "joined", "incident.joined", found.at, found.title, found.detail)
+        elif ticket.quiet_until is None:
+            self.say(ticket, "joined", "incident.joined", found.at, found.title, found.detail)
         ticket.open_faults += 1
         ticket.is_changed = True
         self._grade(ticket, found)
         return ticket
 
-    def cleared(self, ticket: Ticket, title: str, at: dt.datetime, left: int, detail: dict[str, Any]) -> None:
-        """Tell the incident that one of its faults is over and how many are left; with the last it resolves by itself."""
-        ticket.open_faults = left
+    def joined(self, ticket: Ticket, at: dt.datetime, text: str, detail: dict[str, Any], faults: int = 1) -> None:
+        """So many more faults are part of a wider incident."""
+        ticket.open_faults += faults
         ticket.is_changed = True
-        ends = not left and ticket.is_open
-        self._say(ticket, "fault cleared", None if ends else "incident.changed", at, title, detail)
-        if not ends:
+        self.say(ticket, "joined", "incident.joined", at, text, detail)
+
+    def comes_and_goes(self, ticket: Ticket, at: dt.datetime, until: dt.datetime, text: str) -> None:
+        """Its fault comes and goes: it resolves only once nothing has come until then. `text`: empty where it was said."""
+        ticket.quiet_until = until
+        ticket.is_changed = True
+        if text:
+            self.say(ticket, "comes and goes", "incident.changed", at, text, {})
+
+    def cleared(
+        self, ticket: Ticket, title: str, at: dt.datetime, left: int, detail: dict[str, Any], quiet: dt.timedelta | None = None
+    ) -> None:
+        """Tell the incident that one of its faults is over and how many are left; with the last it resolves by itself.
+
+        `left` is for the incident of one endpoint; a shared one counts by itself. `quiet`: its fault comes and goes, so it
+        waits for so long.
+        """
+        ticket.is_changed = True
+        ticket.open_faults = max(0, ticket.open_faults - 1) if ticket.is_shared else left
+        if quiet is not None:
+            ticket.quiet_until = max(at, self._now) + quiet
             return
-        ticket.state, ticket.resolved_at = IncidentState.RESOLVED, max(at, ticket.opened_at)
-        self.opened[ticket.endpoint_pk] -= 1
-        self._say(ticket, "resolved", "incident.resolved", at, "Resolved by itself: its last fault is over", {})
+        ends = not ticket.open_faults and ticket.is_open
+        if ticket.is_shared:
+            self._lines.append((ticket, "incident.changed", {"what": "fault cleared", "title": ticket.title}))
+        else:
+            self.say(ticket, "fault cleared", None if ends else "incident.changed", at, title, detail)
+        if ends:
+            self.resolve(ticket, at, BY_ITSELF)
+
+    def resolve(self, ticket: Ticket, at: dt.datetime, text: str) -> None:
+        """It is over, and people are told."""
+        self._end(ticket, at)
+        self.say(ticket, "resolved", "incident.resolved", at, text, {})
+        self._messages.append((ticket, "incident.resolved", text))
+
+    def merge(self, ticket: Ticket, into: Ticket, at: dt.datetime) -> None:
+        """A wider incident takes this one over; nobody is told that it is resolved, since it is not."""
+        self._end(ticket, at)
+        ticket.state, ticket.closed_at, ticket.merged_into = IncidentState.CLOSED, at, into.number
+        ticket.open_faults = 0
+        text = f"Part of incident {into.number}: {into.title}"
+        self.say(ticket, "merged", "incident.changed", at, text, {"merged_into": into.number})
+
+    def promote(self, ticket: Ticket, found: Finding) -> None:
+        """The cause turns out to be wider: the same incident goes on as that."""
+        if ticket.endpoint_pk is not None:
+            self.opened[ticket.endpoint_pk] -= 1
+        ticket.cause, ticket.scope, ticket.title, ticket.rule = found.cause, found.scope, found.title, found.rule
+        ticket.school_id, ticket.room_id, ticket.endpoint_pk = found.school_id, found.room_id, None
+        ticket.quiet_until, ticket.is_changed = None, True
+        self._by_cause[found.cause] = ticket
+        self._grade(ticket, found)
+        self.say(ticket, "promoted", "incident.changed", found.at, found.text or found.title, found.detail)
+        self._messages.append((ticket, "incident.promoted", found.text))
+
+    def open(self, found: Finding) -> Ticket:
+        """A new incident, or the open or just resolved one of that cause, without any fault yet."""
+        ticket = self._by_cause.get(found.cause)
+        if ticket is not None and ticket.is_open:
+            return ticket
+        if ticket is not None and rules.returns(ticket.state, ticket.resolved_at, found.at, self._within):
+            self._reopen(ticket, found)
+            ticket.is_changed, ticket.title = True, found.title
+            return ticket
+        return self._open(found)
+
+    def say(
+        self, ticket: Ticket, kind: str, journal_kind: str | None, at: dt.datetime, text: str, detail: dict[str, Any]
+    ) -> None:
+        """A line in the timeline, and one in the journal where its kind is given."""
+        self._entries.append((ticket, kind, at, text, detail))
+        if journal_kind is not None:
+            self._lines.append((ticket, journal_kind, {"what": kind, "title": ticket.title}))
+
+    def number_new(self) -> None:
+        """Insert new incidents; those of one cause get their numbers in the order in which they were opened."""
+        if not self._new:
+            return
+        statement = sa.insert(Incident).returning(Incident.number, Incident.cause)
+        numbers: dict[str, list[int]] = defaultdict(list)
+        for number, cause in self._tx.execute(statement, [whole(ticket, self._now) for ticket in self._new]):
+            numbers[cause].append(number)
+        for of_cause in numbers.values():
+            of_cause.sort(reverse=True)
+        for ticket in self._new:
+            ticket.number = numbers[ticket.cause].pop()
+            ticket.is_changed = False
+            self._by_number[ticket.number] = ticket
+        self._new.clear()
 
     def write(self) -> None:
-        """Write all that changed, with timelines and journal."""
-        self._insert_new()
+        """Write all that changed, with timelines, journal and what is to be told."""
+        self.number_new()
         now_ms = to_ms(self._now)
-        _CHANGE.run(self._tx, [_changes(ticket, now_ms) for ticket in self._by_number.values() if ticket.is_changed])
+        CHANGE.run(self._tx, [changes(ticket, now_ms) for ticket in self._by_number.values() if ticket.is_changed])
         entries = [
             (ticket.number, to_ms(at), kind, ACTOR, text, as_json(detail)) for ticket, kind, at, text, detail in self._entries
         ]
-        _ENTRY.run(self._tx, entries)
-        record_all(self._tx, [self._line(*line) for line in self._lines])
+        ENTRY.run(self._tx, entries)
+        record_all(self._tx, self._journal())
+        enqueue(self._tx, [self._message(*message) for message in self._messages])
 
     def _take(self, ticket: Ticket) -> None:
         known = self._by_number.setdefault(ticket.number, ticket)
         present = self._by_cause.get(known.cause)
-        if present is None or not present.is_open:
+        if known.merged_into is None and (present is None or not present.is_open):
             self._by_cause[known.cause] = known
 
+    def _lock_shared(self) -> None:
+        """Lock the incidents that several endpoints share, and see how they stand now that nobody else changes them."""
+        shared = sorted(number for number, ticket in self._by_number.items() if ticket.is_shared)
+        if not shared or self._tx.dialect.name == "sqlite":  # SQLite has one writer at a time
+            return
+        locked = sa.select(*COLUMNS).where(Incident.number.in_(shared)).order_by(Incident.number).with_for_update()
+        for row in self._tx.execute(locked):
+            fresh = read_as(row)
+            stale = self._by_number[fresh.number]
+            for name in Ticket.__dataclass_fields__:
+                setattr(stale, name, getattr(fresh, name))
+
     def _open(self, found: Finding) -> Ticket:
-        urgency = rules.urgency_of(found.severity)
+        urgency = found.urgency or rules.urgency_of(found.severity)
         ticket = Ticket(
             number=0,
             cause=found.cause,
@@ -170,37 +227,50 @@ class Board:
             resolved_at=None,
             reopened=0,
             open_faults=0,
+            scope=found.scope,
+            room_id=found.room_id,
+            is_test=found.is_test,
         )
         self._by_cause[found.cause] = ticket
         self._new.append(ticket)
-        self.opened[found.endpoint_pk] += 1
-        self._say(ticket, "opened", "incident.opened", found.at, found.title, found.detail)
+        self._count(found.endpoint_pk, +1)
+        self.say(ticket, "opened", "incident.opened", found.at, found.text or found.title, found.detail)
+        self._messages.append((ticket, "incident.opened", found.text))
         return ticket
 
     def _reopen(self, ticket: Ticket, found: Finding) -> Ticket:
         ticket.state = rules.next_state(Deed.REOPEN, ticket.state, has_assignee=ticket.assignee_id is not None)
         ticket.resolved_at = None
         ticket.reopened += 1
-        self.opened[found.endpoint_pk] += 1
-        self._say(ticket, "reopened", "incident.reopened", found.at, f"It is back: {found.title}", found.detail)
+        self._count(found.endpoint_pk, +1)
+        text = f"It is back: {found.text or found.title}"
+        self.say(ticket, "reopened", "incident.reopened", found.at, text, found.detail)
+        self._messages.append((ticket, "incident.reopened", text))
         return ticket
+
+    def _end(self, ticket: Ticket, at: dt.datetime) -> None:
+        ticket.state, ticket.resolved_at = IncidentState.RESOLVED, max(at, ticket.opened_at)
+        ticket.quiet_until, ticket.is_changed = None, True
+        self._count(ticket.endpoint_pk, -1)
+
+    def _count(self, endpoint_pk: int | None, by: int) -> None:
+        if endpoint_pk is not None:
+            self.opened[endpoint_pk] += by
 
     def _grade(self, ticket: Ticket, found: Finding) -> None:
         """A worse fault makes its incident worse; a lesser one changes nothing."""
         impact = rules.worse(rules.IMPACTS, ticket.impact, found.impact)
-        urgency = rules.worse(rules.URGENCIES, ticket.urgency, rules.urgency_of(found.severity))
+        urgency = rules.worse(rules.URGENCIES, ticket.urgency, found.urgency or rules.urgency_of(found.severity))
         if (impact, urgency) == (ticket.impact, ticket.urgency):
             return
         ticket.impact, ticket.urgency = impact, urgency
         ticket.priority = rules.priority_of(self._priorities, impact, urgency)
         ticket.title, ticket.rule = found.title, found.rule
 
-    def _say(
-        self, ticket: Ticket, kind: str, journal_kind: str | None, at: dt.datetime, text: str, detail: dict[str, Any]
-    ) -> None:
-        self._entries.append((ticket, kind, at, text, detail))
-        if journal_kind is not None:
-            self._lines.append((ticket, journal_kind, {"what": kind, "title": ticket.title}))
+    def _journal(self) -> list[Line]:
+        schools = touched(self._tx, (ticket.number for ticket, _, _ in self._lines if ticket.school_id is None))
+        lines = (for_each_school(self._line(*line), schools.get(line[0].number, ())) for line in self._lines)
+        return [line for copies in lines for line in copies]
 
     def _line(self, ticket: Ticket, kind: str, detail: dict[str, Any]) -> Line:
         return Line(
@@ -212,31 +282,53 @@ class Board:
             detail=detail | {"endpoint_pk": ticket.endpoint_pk, "priority": ticket.priority},
         )
 
-    def _insert_new(self) -> None:
-        """Insert new incidents; those of one cause get their numbers in the order in which they were opened."""
-        if not self._new:
-            return
-        statement = sa.insert(Incident).returning(Incident.number, Incident.cause)
-        numbers: dict[str, list[int]] = defaultdict(list)
-        for number, cause in self._tx.execute(statement, [_whole(ticket, self._now) for ticket in self._new]):
-            numbers[cause].append(number)
-        for of_cause in numbers.values():
-            of_cause.sort(reverse=True)
-        for ticket in self._new:
-            ticket.number = numbers[ticket.cause].pop()
-        self._new.clear()
+    def _message(self, ticket: Ticket, kind: str, text: str) -> Message:
+        return Message(
+            kind=kind,
+            incident_number=ticket.number,
+            school_id=ticket.school_id,
+            priority=ticket.priority,
+            title=ticket.title,
+            is_test=ticket.is_test,
+            at=self._now,
+            text=text,
+        )
 
 
-_WHOLE = tuple(name for name in Ticket.__dataclass_fields__ if name not in ("number", "is_changed"))
+def open_for_cause(tx: sa.Connection, cause: Cause, now: dt.datetime) -> int:
+    """Open an incident for something that is no endpoint's fault; returns its number, or that of the one that is open."""
+    board = Board(tx, now, dt.timedelta(0))
+    board.read([cause.key], [], now)
+    found = Finding(
+        cause=cause.key,
+        endpoint_pk=None,
+        endpoint_id="",
+        school_id=cause.school_id,
+        rule=cause.rule,
+        severity="",
+        impact=cause.impact,
+        title=cause.title,
+        at=now,
+        detail={},
+        origin="server",
+        scope=cause.scope,
+        room_id=cause.room_id,
+        is_test=cause.is_test,
+        urgency=cause.urgency,
+        text=cause.text,
+    )
+    ticket = board.open(found)
+    board.write()
+    return ticket.number
 
 
-def _whole(ticket: Ticket, now: dt.datetime) -> dict[str, Any]:
-    return {name: getattr(ticket, name) for name in _WHOLE} | {"updated_at": now}
-
-
-def _changes(ticket: Ticket, now_ms: int) -> tuple[Any, ...]:
-    resolved_ms = None if ticket.resolved_at is None else to_ms(ticket.resolved_at)
-    return (
-        ticket.number, ticket.state, ticket.urgency, ticket.impact, ticket.priority, ticket.title, ticket.rule, resolved_ms,
-        ticket.reopened, ticket.open_faults, now_ms,
-    )  # fmt: skip
+def resolve_cause(tx: sa.Connection, cause_key: str, text: str, now: dt.datetime) -> bool:
+    """Resolve the open incident of that cause; True where there was one."""
+    board = Board(tx, now, dt.timedelta(0))
+    board.read([cause_key], [], now)
+    ticket = board.of_cause(cause_key)
+    if ticket is None or not ticket.is_open:
+        return False
+    board.resolve(ticket, now, text)
+    board.write()
+    return True

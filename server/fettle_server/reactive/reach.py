@@ -1,0 +1,42 @@
+"""Which schools an incident touches: what decides who sees it, and whose live pages hear of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+
+from fettle_server.db import insert_into
+from fettle_server.journal.actions import Line
+from fettle_server.reactive.tables import IncidentSchool
+
+FOLLOWED = 200
+"""Schools whose journal hears of an incident of many; more than that follow it by its number alone."""
+
+
+def touched(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[int, ...]]:
+    """The schools of each of those incidents of several schools, in order."""
+    found: dict[int, list[int]] = defaultdict(list)
+    wanted = sorted(set(numbers))
+    if wanted:
+        columns = (IncidentSchool.incident_number, IncidentSchool.school_id)
+        statement = sa.select(*columns).where(IncidentSchool.incident_number.in_(wanted)).order_by(*columns)
+        for number, school_id in tx.execute(statement):
+            found[number].append(school_id)
+    return {number: tuple(schools) for number, schools in found.items()}
+
+
+def touch(tx: sa.Connection, number: int, schools: Iterable[int]) -> None:
+    """Say that the incident touches these schools; those that it touches already stay."""
+    rows = [{"incident_number": number, "school_id": school_id} for school_id in sorted(set(schools))]
+    if rows:
+        tx.execute(insert_into(tx, IncidentSchool).on_conflict_do_nothing(), rows)
+
+
+def for_each_school(line: Line, schools: Iterable[int]) -> list[Line]:
+    """The line once for each school that the incident touches, so that the people of each follow it; as it is without any."""
+    if line["school_id"] is not None:
+        return [line]
+    copies: list[Line] = [{**line, "school_id": school_id} for school_id in list(schools)[:FOLLOWED]]
+    return copies or [line]
