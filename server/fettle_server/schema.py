@@ -11,6 +11,7 @@ from fettle_server.notify import tables as notify
 from fettle_server.proactive import tables as proactive
 from fettle_server.proactive.forecasts import tables as forecasts
 from fettle_server.proactive.maintenance import tables as maintenance
+from fettle_server.proactive.presence import tables as presence
 from fettle_server.proactive.proofs import tables as proofs
 from fettle_server.reactive import tables as reactive
 
@@ -24,6 +25,7 @@ __all__ = [
     "leases",
     "maintenance",
     "notify",
+    "presence",
     "proactive",
     "proofs",
     "reactive",

@@ -28,6 +28,7 @@ __all__ = [
     "Room",
     "School",
     "Session",
+    "Stay",
     "User",
     "UserSchool",
     "Vitals",
@@ -62,6 +63,7 @@ class Room(Model):
 _LOOKED_THROUGH = ("school_id", "system", "revoked_at", "search")  # so that a search reads the index alone
 _HAS_OPEN = sa.text("open_incidents > 0")
 _LEFT_OPEN = sa.text("leave IN ('abrupt', 'restarting', 'server away')")
+_IS_SERVER = sa.text("endpoint_class = 'server'")
 
 
 class Endpoint(Model):
@@ -90,6 +92,7 @@ class Endpoint(Model):
         sa.Index("ix_endpoints_left", "left_at", sqlite_where=_LEFT_OPEN, postgresql_where=_LEFT_OPEN),
         sa.Index("ix_endpoints_room_id", "room_id"),
         sa.Index("ix_endpoints_classed_at", "classed_at"),
+        sa.Index("ix_endpoints_servers", "school_id", sqlite_where=_IS_SERVER, postgresql_where=_IS_SERVER),
     )
 
     pk: Mapped[int] = mapped_column(Serial, primary_key=True)
@@ -127,6 +130,19 @@ class Endpoint(Model):
     leave: Mapped[str] = mapped_column(sa.String(12), server_default="")
     left_at: Mapped[dt.datetime | None] = mapped_column(Utc)
     back_by: Mapped[dt.datetime | None] = mapped_column(Utc)
+
+
+class Stay(Model):
+    """A time that an endpoint was connected, once it is over. Kept for some days, until it is learned from."""
+
+    __tablename__ = "stays"
+    __table_args__ = (sa.Index("ix_stays_school_id_went_at", "school_id", "went_at"),)
+
+    id: Mapped[int] = mapped_column(Serial, primary_key=True)
+    endpoint_pk: Mapped[int] = mapped_column(sa.BigInteger)
+    school_id: Mapped[int] = mapped_column(sa.Integer)
+    came_at: Mapped[dt.datetime] = mapped_column(Utc)
+    went_at: Mapped[dt.datetime] = mapped_column(Utc)
 
 
 class Certificate(Model):
