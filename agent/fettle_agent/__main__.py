@@ -60,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
     _command(commands, "doctor", _doctor, "find what is wrong and say what to do")
     fault = _command(commands, "test-fault", _test_fault, "raise a fault that breaks nothing, to see that it arrives")
     fault.add_argument("--clear", action="store_true", help="end it again")
+    _command(commands, "sleeping", _sleeping, "tell the server that this machine goes to sleep; a hook of the system runs this")
     _command(commands, "renew", _renew, "get a new certificate now; the running agent does this by itself")
     return parser
 
@@ -148,6 +149,13 @@ def _test_fault(asked: argparse.Namespace) -> int:
     from fettle_agent.testfault import test_fault
 
     print(test_fault(_state(asked), clear=asked.clear))
+    return 0
+
+
+def _sleeping(asked: argparse.Namespace) -> int:
+    from fettle_agent.sleep import sleeping
+
+    print(sleeping(_state(asked)))
     return 0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from fettle_agent.history import History, Hour
 from fettle_agent.judge import Judge, Verdict
 from fettle_agent.lanes import Lanes, Ran
 from fettle_agent.newest import Newest
+from fettle_agent.pending import Countdowns
 from fettle_agent.place import Place
 from fettle_agent.spool import Draft, Limits, Moment, Spool
 from fettle_agent.status import rfc3339
@@ -32,7 +33,7 @@ TEST_FAULT = "agent.test_fault"
 MAX_NOTICE = 500
 _YOUNG_BOOT_MS = 600_000
 _ACK_TOLERANCE_MS = 2_000
-_MAX_WATCH_S = 3_600
+_MAX_WATCH_S = _MAX_PROVE_S = 3_600
 _TOLD_KEPT = 5
 Power = link_pb2.PowerChange
 
@@ -60,7 +61,8 @@ class Agent:
         self.policy = policies.Policy(version=1)
         self.policy_version = self._policy_digest = 0
         self.told_lines: list[dict[str, str]] = []
-        self.watch_until_s = 0.0
+        self.countdowns = Countdowns()
+        self.watch_until_s = self.prove_until_s = 0.0
         self.faults_changed = False
         self.test_fault: float | None = None
         self._hello_boot_ms = 0
@@ -74,6 +76,7 @@ class Agent:
             services=self.services,
             clock_offset_s=self._clock_offset_s,
             collectors_failing=lambda: self.lanes.failing() if self.lanes else 0,
+            proving=self.is_proving,
         )
 
     def services(self) -> tuple[str, ...]:
@@ -143,9 +146,17 @@ class Agent:
         event = link_pb2.Event(notice=link_pb2.Notice(code=code, subject=subject, text=text[:MAX_NOTICE]))
         self.spool.record([Draft(event, self.clock.steady_ms())])
 
-    def power(self, kind: Power.Kind, *, at_ms: int | None = None, marks: Iterable[tuple[str, str]] = ()) -> None:
-        """Tell the server of a start, a stop, a wake."""
-        event = link_pb2.Event(power=Power(kind=kind))
+    def power(
+        self,
+        kind: Power.Kind,
+        *,
+        at_ms: int | None = None,
+        back_within_s: float | None = None,
+        marks: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Tell the server of a start, a stop, a wake; of a restart with when it should be over at the latest."""
+        back_by_ms = 0 if back_within_s is None else self.clock.server_ms() + round(back_within_s * 1000)
+        event = link_pb2.Event(power=Power(kind=kind, back_by_ms=back_by_ms))
         self.spool.record([Draft(event, self.clock.steady_ms() if at_ms is None else at_ms)], marks=marks)
 
     def started(self) -> None:
@@ -158,6 +169,15 @@ class Agent:
             else:
                 self.spool.record([], marks=[("boot", boot)])
         self.power(Power.KIND_AGENT_STARTED)
+
+    def look_after(self, collectors: Collection[str]) -> None:
+        """End what no collector of this agent looks at any more."""
+        self.record(self.judge.look_after(collectors, self.clock.steady_ms()))
+
+    def countdown_is_news(self, *, watched: bool) -> bool:
+        """True where a duration under way should be told before the next beat; a page that looks may have it at once."""
+        now_ms = self.clock.steady_ms()
+        return self.countdowns.is_news(self.judge.under_way(), now_ms) and (watched or self.countdowns.may_tell(now_ms))
 
     def keep(self) -> None:
         """Bring to disk what must outlive this process: the hour under way, and durations under way."""
@@ -205,13 +225,15 @@ class Agent:
         )
 
     def vitals(self) -> link_pb2.Vitals:
-        """Every reading's newest value, what is open, and what the agent costs."""
+        """Every reading's newest value, what is open, what is about to be, and what the agent costs."""
         carried = self.spool.carried
         reports = self.lanes.to_report() if self.lanes else []
         return link_pb2.Vitals(
             at_ms=self.clock.server_ms(),
             readings=self.newest.tell(),
             faults=[link_pb2.OpenFault(rule=rule, instance=instance) for rule, instance in self.judge.open_faults()],
+            pending=[one.packed(self.clock.shift_ms) for one in self.countdowns.tell(self.judge.under_way())],
+            policy_version=self.policy_version,
             agent=link_pb2.AgentHealth(
                 cpu_percent=self.cost.cpu_percent,
                 memory_mib=self.cost.memory_mib,
@@ -268,6 +290,15 @@ class Agent:
     def is_watched(self) -> bool:
         """True while a page looks."""
         return self.watch_until_s > 0 and self._place.boot_s() < self.watch_until_s
+
+    def prove(self, seconds: int) -> None:
+        """Raise the test fault for so long, said again it is from now on; 0 ends it. It ends by itself, connected or not."""
+        self.prove_until_s = self._place.boot_s() + min(seconds, _MAX_PROVE_S) if seconds else 0.0
+        log.info("the server asks for a test fault", seconds=seconds)
+
+    def is_proving(self) -> bool:
+        """True while the test fault is raised for the server."""
+        return self.prove_until_s > 0 and self._place.boot_s() < self.prove_until_s
 
     def told(self, code: str, text: str) -> None:
         """Log what the server said, and keep the last few for status."""

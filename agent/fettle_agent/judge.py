@@ -7,7 +7,8 @@ in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from fettle_protocol.policy import Policy, Rule
@@ -17,6 +18,7 @@ from fettle_protocol.v1 import link_pb2
 
 from fettle_agent.collectors import Reading
 from fettle_agent.evidence import Evidence
+from fettle_agent.pending import UnderWay
 from fettle_agent.spool import Draft, Moment, Phase
 
 KEEP_SEEN_MS = 60_000
@@ -24,6 +26,9 @@ KEEP_SEEN_MS = 60_000
 
 MAX_DETAIL = 200
 _OPEN = (Step.RAISED, Step.CLEARING)
+_UNDER_WAY = (Step.RAISING, Step.CLEARING)
+_PATIENCE = 3
+"""A reading that has no instance is gone only after so many of its rule's longest gaps: one odd answer must end nothing."""
 
 
 @dataclass(slots=True)
@@ -58,6 +63,7 @@ class Judge:
         self._rules: dict[str, list[tuple[Rule, Levels]]] = {}
         self._version = 0
         self._watches: dict[tuple[str, str], _Watch] = {}
+        self._moving: dict[tuple[str, str], _Watch] = {}
 
     # ---- memory ----
 
@@ -68,10 +74,21 @@ class Judge:
             state = State(Step(phase.phase), phase.since_ms + shift_ms, phase.seen_ms + shift_ms)
             watch = _Watch(None, phase.instance, phase.collector, state, kept_ms=state.seen_ms)
             self._watches[phase.rule, phase.instance] = watch
+            self._note(phase.rule, watch)
 
     def open_faults(self) -> list[tuple[str, str]]:
         """(rule, instance) of each fault that is raised and not cleared."""
         return sorted(key for key, watch in self._watches.items() if watch.state.phase in _OPEN)
+
+    def under_way(self) -> list[UnderWay]:
+        """The rules whose raise or clear duration runs; most of the time there is none, and asking costs nothing."""
+        running = []
+        for (key, instance), watch in self._moving.items():
+            if watch.rule is not None:
+                clearing = watch.state.phase is Step.CLEARING
+                lasts_s = watch.rule.clear_for_s if clearing else watch.rule.raise_for_s
+                running.append(UnderWay(key, instance, clearing, watch.state.since_ms, round(lasts_s * 1000)))
+        return running
 
     def judges(self, reading: str) -> bool:
         """True where a rule looks at that reading."""
@@ -127,7 +144,15 @@ class Judge:
                     seen.add((rule.key, reading.instance))
                     self._step(rule, levels, reading, collector, now_ms, verdict)
         for (key, instance), watch in list(self._watches.items()):
-            if watch.collector == collector and instance and (key, instance) not in seen:
+            if watch.collector == collector and (key, instance) not in seen:
+                self._miss(key, watch, now_ms, verdict)
+        return verdict
+
+    def look_after(self, collectors: Collection[str], now_ms: int) -> Verdict:
+        """Count as missing what came from a collector that no longer runs here: it is switched off, or was left out."""
+        verdict = Verdict()
+        for (key, _), watch in list(self._watches.items()):
+            if watch.collector not in collectors:
                 self._miss(key, watch, now_ms, verdict)
         return verdict
 
@@ -138,7 +163,9 @@ class Judge:
         watch.rule, watch.collector, watch.missing_ms = rule, collector, None
         before = watch.state
         watch.state, decision = step(before, levels, reading.value, now_ms)
-        under_way = watch.state.phase in (Step.RAISING, Step.CLEARING)
+        under_way = watch.state.phase in _UNDER_WAY
+        if watch.state.phase is not before.phase:
+            self._note(rule.key, watch)
         (watch.evidence.cross if under_way or decision else watch.evidence.rest)(now_ms, reading.value)
         if isinstance(decision, Raised):
             verdict.drafts.append(Draft(self._raised(rule, reading, decision, watch.evidence.decide()), now_ms))
@@ -148,15 +175,22 @@ class Judge:
             watch.kept_ms = now_ms
             verdict.phases.append(self._phase(rule.key, watch))
 
+    def _note(self, key: str, watch: _Watch) -> None:
+        """Keep the few that are between two phases at hand."""
+        if watch.state.phase in _UNDER_WAY:
+            self._moving[key, watch.instance] = watch
+        else:
+            self._moving.pop((key, watch.instance), None)
+
     def _miss(self, key: str, watch: _Watch, now_ms: int, verdict: Verdict) -> None:
         if watch.missing_ms is None:
             watch.missing_ms = now_ms
-        wait_ms = watch.rule.levels.clear_for_ms if watch.rule else 0
-        if now_ms - watch.missing_ms > wait_ms:
+        if now_ms - watch.missing_ms > _patience_ms(watch):
             self._end(key, watch, "gone", now_ms, verdict)
 
     def _end(self, key: str, watch: _Watch, reason: str, now_ms: int, verdict: Verdict) -> None:
         del self._watches[key, watch.instance]
+        self._moving.pop((key, watch.instance), None)
         phase = watch.state.phase
         if phase in _OPEN:
             cleared = link_pb2.FaultCleared(rule=key, instance=watch.instance, since_ms=now_ms, reason=reason)
@@ -181,6 +215,14 @@ class Judge:
     def _phase(self, key: str, watch: _Watch) -> Phase:
         state = watch.state
         return Phase(key, watch.instance, state.phase, state.since_ms, state.seen_ms, watch.collector)
+
+
+def _patience_ms(watch: _Watch) -> float:
+    """How long an instance that is no longer listed may come back."""
+    if watch.rule is None:
+        return math.inf if not watch.instance else 0
+    levels = watch.rule.levels
+    return levels.clear_for_ms if watch.instance else max(levels.clear_for_ms, _PATIENCE * levels.gap_ms)
 
 
 def _cleared(key: str, reading: Reading, decision: Cleared, evidence: Evidence) -> link_pb2.Event:

@@ -28,14 +28,16 @@ from fettle_agent.errors import AgentError
 from fettle_agent.lanes import Health, Lanes, Ran
 from fettle_agent.link import Link
 from fettle_agent.place import Held, Place, here
+from fettle_agent.sleep import Sleep
 from fettle_agent.spool import Limits
 
 VITALS_AT_LEAST_S, FAULTS_AT_LEAST_S = 60.0, 20.0  # a busy PC moves all the time: a minute keeps it at a third of the wire
+WATCHED_AT_LEAST_S = 5.0
 HISTORY_EVERY_S = 600.0
 STATUS_EVERY_S, STATUS_AT_LEAST_S = 60.0, 10.0
 COST_EVERY_S = 60.0
 LEAVE_WITHIN_S = 2.0
-WOKE_AFTER_S = 5.0
+BACK_WITHIN_S = 1_200.0  # a restart that puts updates in place takes minutes on a school PC's disk, seldom more than these
 TEST_FAULT_COLLECTOR = "test_fault"
 _TEST_FAULT_EVERY_S = 60.0  # the loop itself sees the file come and go
 _TEST_FAULT_AFTERMATH_S = 10.0
@@ -115,7 +117,7 @@ class Loop:
         self._told_written: list[dict[str, str]] = []
         self._link_changed_ms = self.agent.clock.server_ms()
         self._started_ms = self.agent.clock.server_ms()
-        self._slept_s = place.slept_s()
+        self._sleep = Sleep(state, place)
         self._last_vitals_s = 0.0
         self._test_fault_file = os.fspath(state / FILE_NAME)
         self._test_fault_until_s = 0.0
@@ -140,6 +142,7 @@ class Loop:
             signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._stop.set))
         lanes = self._start_lanes(lambda ran: loop.call_soon_threadsafe(self._took, ran))
         self.agent.started()
+        self._place.before_sleep(self._sleep.hold)
         log.info("agent started", version=machine.VERSION, state=self._state, endpoint_id=self._known.endpoint_id)
         self._place.service_ready()
         link = asyncio.create_task(self._link.run())
@@ -190,8 +193,7 @@ class Loop:
     async def _leave(self) -> None:
         """Say goodbye, bring all to disk, and give the server a moment to acknowledge."""
         agent = self.agent
-        stopping = Power.KIND_SHUTTING_DOWN if self._place.shutting_down() else Power.KIND_AGENT_STOPPING
-        agent.power(stopping)
+        self._say_why_it_leaves()
         agent.keep()
         self._link.wake()
         end_s = time.monotonic() + LEAVE_WITHIN_S
@@ -200,6 +202,15 @@ class Loop:
         self._link.state.connected = False
         self._write_status()
         log.info("agent leaves", events_to_send=agent.spool.carried.events)
+
+    def _say_why_it_leaves(self) -> None:
+        """Only the agent stops, or the machine goes down, or goes down and means to come back."""
+        if not self._place.shutting_down():
+            self.agent.power(Power.KIND_AGENT_STOPPING)
+        elif self._place.restarting():
+            self.agent.power(Power.KIND_RESTARTING, back_within_s=BACK_WITHIN_S)
+        else:
+            self.agent.power(Power.KIND_SHUTTING_DOWN)
 
     # ---- each second ----
 
@@ -210,7 +221,7 @@ class Loop:
             self._news(name, news, lanes.health[name])
         lanes.start_due(now_s, cheap_each_second=watched)
         self._look_for_test_fault(lanes, now_s)
-        self._look_for_sleep()
+        self._look_for_sleep(now_s)
         self._beats(lanes, now_s)
         session = self._link.session
         if session is not None:
@@ -230,12 +241,16 @@ class Loop:
         is_news = (agent.newest.moved and since_s >= VITALS_AT_LEAST_S) or (
             agent.faults_changed and since_s >= FAULTS_AT_LEAST_S
         )
-        if session.vitals_due or since_s >= session.beat_s or is_news:
+        if session.vitals_due or since_s >= session.beat_s or is_news or self._counts_down(since_s, watched=watched):
             session.vitals_due, agent.faults_changed, self._last_vitals_s = True, False, now_s
             self._link.wake()
         if watched:
             session.live = agent.live()
             self._link.wake()
+
+    def _counts_down(self, since_s: float, *, watched: bool) -> bool:
+        at_least_s = WATCHED_AT_LEAST_S if watched else VITALS_AT_LEAST_S
+        return since_s >= at_least_s and self.agent.countdown_is_news(watched=watched)
 
     def _beats(self, lanes: Lanes, now_s: float) -> None:
         agent = self.agent
@@ -247,6 +262,7 @@ class Loop:
         if self._cost_beat.is_due(now_s):
             self._measure(lanes, now_s)
             agent.tell_shed()
+            agent.look_after(lanes.health.keys())
             if not agent.spool.on_disk:
                 agent.spool.mend()
             step_ms = agent.clock.wall_step_ms()
@@ -267,18 +283,24 @@ class Loop:
 
     def _look_for_test_fault(self, lanes: Lanes, now_s: float) -> None:
         """Judge a test fault each second while there is one, and seldom otherwise: most seconds cost one look at a file."""
-        if os.path.exists(self._test_fault_file):  # noqa: PTH110 - each second, where pathlib costs ten times as much
+        asked = os.path.exists(self._test_fault_file)  # noqa: PTH110 - each second, where pathlib costs ten times as much
+        if asked or self.agent.is_proving():
             self._test_fault_until_s = now_s + _TEST_FAULT_AFTERMATH_S
         if now_s < self._test_fault_until_s:
             lanes.start(TEST_FAULT_COLLECTOR, now_s)
 
-    def _look_for_sleep(self) -> None:
-        slept_s = self._place.slept_s()
-        if slept_s - self._slept_s > WOKE_AFTER_S:
-            log.info("the machine woke", slept_s=slept_s - self._slept_s)
+    def _look_for_sleep(self, now_s: float) -> None:
+        if self._sleep.falls(now_s):
+            log.info("the machine goes to sleep")
+            self.agent.power(Power.KIND_SLEEPING)
+            self._link.wake()
+        else:
+            self._sleep.settle(now_s, is_told=not self.agent.spool.carried.events)
+        slept_s = self._sleep.woke()
+        if slept_s:
+            log.info("the machine woke", slept_s=slept_s)
             self.agent.power(Power.KIND_WOKE)
             self._link.nudge()
-        self._slept_s = slept_s
 
     # ---- what happened ----
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -50,6 +51,12 @@ class Place(Protocol):
 
     def shutting_down(self) -> bool:
         """True where the whole machine is stopping, not the agent alone."""
+
+    def restarting(self) -> bool:
+        """True where it is known that the machine, which is stopping, comes back by itself."""
+
+    def before_sleep(self, tell: Callable[[], None]) -> None:
+        """Have the system call that, on a thread of its own, before each sleep; where it does such a thing."""
 
     def write_secret(self, path: Path, content: bytes) -> None:
         """Put the content in place in one step, readable by this account only."""

@@ -6,11 +6,14 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from fettle_agent import restarts
 from fettle_agent.place_posix import is_locked, private_folder, read_secret, stop_signals, take_lock, write_secret
 
 __all__ = [
+    "before_sleep",
     "boot_id",
     "boot_s",
     "default_state",
@@ -19,6 +22,7 @@ __all__ = [
     "os_version",
     "private_folder",
     "read_secret",
+    "restarting",
     "service_ready",
     "shutting_down",
     "slept_s",
@@ -63,15 +67,25 @@ if sys.platform == "linux":
 
     def shutting_down() -> bool:
         """Systemd says "stopping" while the machine goes down."""
+        return _systemctl("is-system-running").strip() == "stopping"
+
+    def restarting() -> bool:
+        """The job that takes systemd down is one that starts the machine again."""
+        return restarts.in_jobs(_systemctl("list-jobs", "--plain", "--no-legend"))
+
+    def before_sleep(tell: Callable[[], None]) -> None:
+        """A hook in systemd's system-sleep runs `fettle-agent sleeping` instead: see docs/platforms.md."""
+
+    def _systemctl(*words: str) -> str:
         if not Path("/run/systemd/system").is_dir():
-            return False
+            return ""
         import subprocess
 
         try:
-            asked = subprocess.run(["/bin/systemctl", "is-system-running"], capture_output=True, timeout=1, check=False)
+            asked = subprocess.run(["/bin/systemctl", *words], capture_output=True, timeout=1, check=False)
         except (OSError, subprocess.TimeoutExpired):
-            return False
-        return asked.stdout.strip() == b"stopping"
+            return ""
+        return asked.stdout.decode("utf-8", "replace")
 
     def service_ready() -> None:
         """Systemd's readiness protocol: one datagram to NOTIFY_SOCKET."""

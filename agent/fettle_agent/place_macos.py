@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from fettle_agent.place_posix import is_locked, private_folder, read_secret, stop_signals, take_lock, write_secret
 
 __all__ = [
+    "before_sleep",
     "boot_id",
     "boot_s",
     "default_state",
@@ -18,6 +20,7 @@ __all__ = [
     "os_version",
     "private_folder",
     "read_secret",
+    "restarting",
     "service_ready",
     "shutting_down",
     "slept_s",
@@ -61,6 +64,13 @@ if sys.platform == "darwin":
     def shutting_down() -> bool:
         """Launchd does not say."""
         return False
+
+    def restarting() -> bool:
+        """Not known, since launchd says nothing at all."""
+        return False
+
+    def before_sleep(tell: Callable[[], None]) -> None:
+        """IOKit tells only who runs a run loop of Core Foundation; the server learns it by the silence and the wake."""
 
     def service_ready() -> None:
         """Launchd does not ask."""

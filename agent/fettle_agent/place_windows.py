@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from io import FileIO
 from pathlib import Path
+
+from fettle_agent import restarts
 
 if sys.platform == "win32":
     import ctypes
@@ -25,6 +28,8 @@ if sys.platform == "win32":
     _NO_PROMPT = 0x1
     _SM_SHUTTINGDOWN = 0x2000
     _HUNDRED_NS = 1e7
+    _DEVICE_NOTIFY_CALLBACK = 2
+    _PBT_APMSUSPEND = 0x4
 
     def system() -> str:
         """The name in the policy."""
@@ -66,6 +71,42 @@ if sys.platform == "win32":
     def shutting_down() -> bool:
         """The session is ending."""
         return bool(ctypes.windll.user32.GetSystemMetrics(_SM_SHUTTINGDOWN))
+
+    def restarting() -> bool:
+        """The newest word of the system log (event 1074, written when a shutdown is asked for) is that it is a restart.
+
+        Source: https://kb.eventtracker.com/evtpass/evtpages/EventId_1074_User32_46330.asp
+        """
+        query = "*[System[Provider[@Name='User32'] and EventID=1074 and TimeCreated[timediff(@SystemTime) <= 600000]]]"
+        command = ["wevtutil", "qe", "System", f"/q:{query}", "/c:1", "/rd:true", "/f:xml"]
+        try:
+            asked = subprocess.run(command, capture_output=True, timeout=1.5, check=False)
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+        return restarts.in_event(asked.stdout.decode("utf-8", "replace"))
+
+    def before_sleep(tell: Callable[[], None]) -> None:
+        """A callback of the power manager, which waits for it for a moment.
+
+        Source: https://learn.microsoft.com/en-us/windows/win32/api/powrprof/nc-powrprof-device_notify_callback_routine
+        """
+
+        def heard(_context: object, kind: int, _setting: object) -> int:
+            if kind == _PBT_APMSUSPEND:
+                tell()
+            return 0
+
+        wanted, handle = _Notify(_Heard(heard), None), ctypes.c_void_p()
+        register = ctypes.WinDLL("powrprof").PowerRegisterSuspendResumeNotification
+        if register(_DEVICE_NOTIFY_CALLBACK, ctypes.byref(wanted), ctypes.byref(handle)) == 0:
+            _registered.append(wanted)  # Windows calls it for as long as the process lives
+
+    _Heard = ctypes.WINFUNCTYPE(wintypes.ULONG, ctypes.c_void_p, wintypes.ULONG, ctypes.c_void_p)
+
+    class _Notify(ctypes.Structure):
+        _fields_ = (("callback", _Heard), ("context", ctypes.c_void_p))
+
+    _registered: list[_Notify] = []
 
     def service_ready() -> None:
         """The service wrapper tells the service control manager itself."""

@@ -49,6 +49,9 @@ class Source(Protocol):
     def watch(self, seconds: int) -> None:
         """A page looks: readings each second for so long."""
 
+    def prove(self, seconds: int) -> None:
+        """The server wants to see the test fault for so long."""
+
     def told(self, code: str, text: str) -> None:
         """The server said something that a person should see."""
 
@@ -151,8 +154,11 @@ class Session:
             self._source.heard_time(said.ack.server_ms)
         if said.HasField("policy"):
             self._source.take_policy(said.policy)
+            self.vitals_due = True  # they say by which policy it judges
         if said.HasField("watch"):
             self._source.watch(said.watch.seconds)
+        if said.HasField("prove"):
+            self._source.prove(said.prove.seconds)
         if said.HasField("ping"):
             self._pongs.append(said.ping.nonce)
         if said.HasField("told"):

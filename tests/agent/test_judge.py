@@ -244,3 +244,45 @@ def test_rule_of_another_system_judges_nothing(make_rule: Callable[..., Rule]) -
     )
     assert bench.read(1, 0) == []
     assert not bench.judge.judges("disk.free_percent")
+
+
+def test_duration_under_way_is_at_hand_until_it_ends(rule: Rule) -> None:
+    bench = Bench(rule)
+    bench.read(50, 0)
+    assert bench.judge.under_way() == []
+    bench.read(4, 5)
+    assert bench.judge.under_way() == [("disk-full", "/", False, 5_000, 10_000)]
+    bench.read(4, 15)
+    assert bench.judge.under_way() == []
+    bench.read(50, 20)
+    assert bench.judge.under_way() == [("disk-full", "/", True, 20_000, 20_000)]
+
+
+def test_duration_under_way_survives_a_restart_and_ends_with_its_instance(rule: Rule) -> None:
+    bench = Bench(rule)
+    bench.read(4, 5)
+    bench.restart()
+    assert [one.since_ms for one in bench.judge.under_way()] == [5_000]
+    bench.read(None, 6)
+    bench.read(None, 60)
+    assert bench.judge.under_way() == []
+
+
+def test_fault_of_a_reading_that_vanished_for_long_is_gone(rule: Rule) -> None:
+    bench = Bench(rule)
+    for second in range(30):
+        bench.read(4, second, instance="")
+    patience_s = 3 * rule.gap_s
+    assert bench.read(None, 100) == bench.read(None, 100 + patience_s) == []
+    assert bench.read(None, 101 + patience_s) == ["cleared"]
+    assert bench.bodies[-1].reason == "gone"
+
+
+def test_fault_of_a_collector_that_was_switched_off_is_gone(rule: Rule) -> None:
+    bench = Bench(rule)
+    for second in range(30):
+        bench.read(4, second)
+    bench.restart()
+    assert bench.take(bench.judge.look_after({"disks"}, 40_000)) == bench.take(bench.judge.look_after({"cpu"}, 40_000)) == []
+    assert bench.take(bench.judge.look_after({"cpu"}, 61_000)) == ["cleared"]
+    assert bench.judge.open_faults() == []

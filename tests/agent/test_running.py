@@ -241,3 +241,31 @@ def test_one_state_folder_runs_one_agent(machine: Any, server: Any, until: Any) 
     assert second.returncode == 1
     assert "another agent runs" in second.stderr
     assert len(second.stderr.splitlines()) == 1
+
+
+def test_server_that_wants_a_proof_gets_the_test_fault_for_so_long(machine: Any, server: Any, until: Any) -> None:
+    machine.settle().start()
+    until(lambda: machine.status().get("connected"))
+    server.streams[-1].say(prove=link_pb2.Prove(seconds=2))
+    until(lambda: server.of("raised"))
+    until(lambda: server.of("cleared"), 15)
+    assert kinds(server) == ["raised", "cleared"]
+
+
+def test_server_hears_of_sleep_before_the_machine_sleeps(machine: Any, server: Any, until: Any) -> None:
+    machine.settle().start()
+    until(lambda: machine.status().get("connected"))
+    assert machine.command("sleeping", "--state", machine.state).returncode == 0
+    assert Power.KIND_SLEEPING in [power.kind for power in server.of("power")]
+
+
+def test_rule_under_way_is_told_to_who_looks(machine: Any, server: Any, until: Any, make_rule: Any) -> None:
+    server.policy = policy.Policy(version=2, rules=(make_rule(raise_for_s=600),))
+    set_fault_file = machine.settle().state / "test-fault"
+    set_fault_file.touch()
+    machine.start()
+    until(lambda: machine.status().get("connected"))
+    server.streams[-1].say(watch=link_pb2.Watch(seconds=60))
+    pending = until(lambda: [one for vitals in server.all("vitals") for one in vitals.pending], 20)[0]
+    assert (pending.rule, pending.clearing) == ("test-fault", False)
+    assert abs(pending.since_ms / 1000 - time.time()) < 30

@@ -60,7 +60,7 @@ class Setup:
     """What collectors may know of their surroundings.
 
     `services` names those that should run; `clock_offset_s` gives this clock's lead over the server's, None when unknown;
-    `own_health` gives the agent's count of failing collectors.
+    `collectors_failing` gives the agent's count of failing collectors; `proving` whether the server wants a test fault.
     """
 
     system: str
@@ -68,3 +68,4 @@ class Setup:
     services: Callable[[], tuple[str, ...]]
     clock_offset_s: Callable[[], float | None]
     collectors_failing: Callable[[], int]
+    proving: Callable[[], bool] = bool
