@@ -27,6 +27,7 @@ EVIDENCE_LIMIT = 60
 READING_LIMIT = 512
 HELD_LIMIT = 512
 COLLECTOR_LIMIT = 100
+PENDING_LIMIT = 64
 INVENTORY_PACKED_BYTES = 256 * 1024
 INVENTORY_PLAIN_BYTES = 4 * 1024 * 1024
 INVENTORY_DEPTH = 20
@@ -49,7 +50,10 @@ _POWER = {
     link_pb2.PowerChange.KIND_WOKE: "woke",
     link_pb2.PowerChange.KIND_AGENT_STARTED: "agent started",
     link_pb2.PowerChange.KIND_AGENT_STOPPING: "agent stopping",
+    link_pb2.PowerChange.KIND_RESTARTING: "restarting",
 }
+_AWAY_MS = 86_400_000
+"""No restart takes longer than a day: what is said beyond that is not believed."""
 
 
 class OutOfBounds(ValueError):
@@ -191,11 +195,13 @@ def _evidence(samples: Any, at_ms: int, said_ms: int) -> Evidence:
     return [(at, value) for at, value in moved if first_ms <= at <= last_ms and abs(value) <= VALUE_LIMIT]
 
 
-def _power(said: link_pb2.PowerChange, at_ms: int, _said_ms: int, adjusted: bool) -> Happened:
+def _power(said: link_pb2.PowerChange, at_ms: int, said_ms: int, adjusted: bool) -> Happened:
     kind = _POWER.get(said.kind)
     if kind is None:
         raise OutOfBounds("The power change is of no known kind.")
-    return Happened(at_ms, kind, _marked({}, adjusted))
+    back_by_ms = said.back_by_ms + at_ms - said_ms
+    is_known = kind == "restarting" and said.back_by_ms and at_ms <= back_by_ms <= at_ms + _AWAY_MS
+    return Happened(at_ms, kind, _marked({"back_by_ms": back_by_ms} if is_known else {}, adjusted))
 
 
 def _notice(said: link_pb2.Notice, at_ms: int, _said_ms: int, adjusted: bool) -> Happened:
@@ -281,7 +287,19 @@ def vitals(said: link_pb2.Vitals, received_ms: int) -> tuple[Reported, Held | No
     in_sync = said.HasField("agent") and not said.agent.spool_events and len(said.faults) <= HELD_LIMIT
     held = Held(at_ms, frozenset((fault.rule, fault.instance) for fault in said.faults)) if in_sync else None
     del said.faults[HELD_LIMIT:]
+    if said.pending:
+        _clean_pending(said, received_ms)
     return Reported(at_ms, said.SerializeToString()), held, _dropped(problems)
+
+
+def _clean_pending(said: link_pb2.Vitals, received_ms: int) -> None:
+    """Rules whose duration runs, cleaned in place: at most 64, each of a rule, none from the future."""
+    fit = [one for one in said.pending[:PENDING_LIMIT] if one.rule and len(one.rule) <= 80 and len(one.instance) <= 200]
+    for one in fit:
+        one.rule, one.instance = text(one.rule, 80), text(one.instance, 200)
+        one.since_ms, _ = moment(one.since_ms, received_ms)
+    del said.pending[:]
+    said.pending.extend(fit)
 
 
 def _clean_health(said: link_pb2.AgentHealth) -> None:

@@ -249,3 +249,12 @@ def test_no_bytes_of_a_pack_get_past_as_anything_but_a_pack(junk):
 def test_no_event_raises_anything_but_out_of_bounds(junk):
     with contextlib.suppress(DecodeError, OutOfBounds):
         bounds.event(link_pb2.Event.FromString(junk), NOW)
+
+
+def test_durations_under_way_are_cleaned_and_bounded():
+    pending = [link_pb2.Pending(rule="a\nb", instance="\x07/", since_ms=NOW + 10**9), link_pb2.Pending(since_ms=NOW)]
+    pending += [link_pb2.Pending(rule="cpu-busy", instance=str(number), since_ms=NOW - 5) for number in range(100)]
+    reported, _, _ = bounds.vitals(link_pb2.Vitals(at_ms=NOW, pending=pending), NOW)
+    kept = link_pb2.Vitals.FromString(reported.body).pending
+    assert (kept[0].rule, kept[0].instance, kept[0].since_ms) == ("a b", "/", NOW)
+    assert (len(kept), kept[1].since_ms) == (63, NOW - 5)

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from fettle_protocol import catalogue
 from fettle_protocol.v1 import link_pb2
 
-from fettle_server.db import to_ms
+from fettle_server.db import from_ms, to_ms
 from fettle_server.estate import history
 from fettle_server.estate.endpoints import series
 from fettle_server.estate.endpoints.scope import endpoint_pk, scoped
@@ -22,6 +22,7 @@ from fettle_server.estate.endpoints.views import (
     EndpointQueryError,
     InventoryView,
     LiveView,
+    PendingView,
     ReadingView,
     SeriesView,
     VitalsView,
@@ -42,7 +43,8 @@ def vitals(tx: sa.Connection, person: Person, id: str) -> VitalsView | None:
         return None
     message = link_pb2.Vitals.FromString(row.body)
     agent = _agent(message.agent) if message.HasField("agent") else None
-    return VitalsView(row.at, _readings(message.readings), agent)
+    pending = tuple(PendingView(one.rule, one.instance, one.clearing, from_ms(one.since_ms)) for one in message.pending)
+    return VitalsView(row.at, _readings(message.readings), agent, pending)
 
 
 def live(tx: sa.Connection, person: Person, id: str) -> LiveView | None:

@@ -99,12 +99,23 @@ class AgentView:
 
 
 @dataclass(frozen=True, slots=True)
+class PendingView:
+    """A rule whose duration ran when the vitals were sent: its fault is about to be raised, or (`clearing`) to clear."""
+
+    rule: str
+    instance: str
+    clearing: bool
+    since: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
 class VitalsView:
-    """The newest readings of an endpoint, in the catalogue's order."""
+    """The newest readings of an endpoint, in the catalogue's order, and which durations ran."""
 
     at: dt.datetime
     readings: tuple[ReadingView, ...]
     agent: AgentView | None
+    pending: tuple[PendingView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
