@@ -81,6 +81,14 @@ def test_nothing_is_said_before_the_welcome_but_a_pong(agent: Agent) -> None:
     assert said(session) == ["pong"]
 
 
+def test_vitals_follow_a_policy_at_once(agent: Agent) -> None:
+    session = Session(agent)
+    welcome(session)
+    assert said(session) == ["vitals"]
+    session.hear(link_pb2.Downlink(policy=link_pb2.Policy(version=3)))
+    assert said(session) == ["vitals"]
+
+
 def test_events_go_before_all_else(agent: Agent) -> None:
     agent.record(2)
     agent.spool.put_hour(5, b"p")

@@ -202,18 +202,20 @@ class Notice(_message.Message):
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class Vitals(_message.Message):
-    __slots__ = ("at_ms", "readings", "faults", "agent", "pending")
+    __slots__ = ("at_ms", "readings", "faults", "agent", "pending", "policy_version")
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     READINGS_FIELD_NUMBER: _ClassVar[int]
     FAULTS_FIELD_NUMBER: _ClassVar[int]
     AGENT_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    POLICY_VERSION_FIELD_NUMBER: _ClassVar[int]
     at_ms: int
     readings: _containers.RepeatedCompositeFieldContainer[Reading]
     faults: _containers.RepeatedCompositeFieldContainer[OpenFault]
     agent: AgentHealth
     pending: _containers.RepeatedCompositeFieldContainer[Pending]
-    def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[OpenFault, _Mapping]]] = ..., agent: _Optional[_Union[AgentHealth, _Mapping]] = ..., pending: _Optional[_Iterable[_Union[Pending, _Mapping]]] = ...) -> None: ...
+    policy_version: int
+    def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ..., faults: _Optional[_Iterable[_Union[OpenFault, _Mapping]]] = ..., agent: _Optional[_Union[AgentHealth, _Mapping]] = ..., pending: _Optional[_Iterable[_Union[Pending, _Mapping]]] = ..., policy_version: _Optional[int] = ...) -> None: ...
 
 class Reading(_message.Message):
     __slots__ = ("key", "instance", "value")

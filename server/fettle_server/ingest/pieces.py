@@ -45,7 +45,13 @@ class Nothing(NamedTuple):
     """What is left of something refused: its number still counts as taken."""
 
 
-Fact = Raise | Clear | Held | Happened | Stocktake | Reported | Watched | Hour | Came | Went | Clash | Nothing
+class Judging(NamedTuple):
+    """The endpoint says that it judges by the policy of that version from now on."""
+
+    version: int
+
+
+Fact = Judging | Raise | Clear | Held | Happened | Stocktake | Reported | Watched | Hour | Came | Went | Clash | Nothing
 
 
 class Piece(NamedTuple):
@@ -218,6 +224,9 @@ class Reading:
         self.pieces.append(Piece(pk, stream, received_ms, 0, 0, reported))
         if held is not None:
             self.pieces.append(Piece(pk, stream, received_ms, 0, 0, held))
+        if said.policy_version != session.policy_version and 0 < said.policy_version < SEQUENCE_LIMIT:
+            session.policy_version = said.policy_version
+            self.pieces.append(Piece(pk, stream, received_ms, 0, 0, Judging(said.policy_version)))
         if dropped:
             self.refuse(stream, 0, dropped)
 

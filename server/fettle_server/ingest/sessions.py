@@ -7,7 +7,7 @@ numbers stand in the endpoints' rows, written in the transaction of what they co
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,16 @@ class Place:
     spool: str
     sequence: int
     history: int
+    endpoint_class: str
     streams: set[int] = field(default_factory=set)
 
 
 @dataclass(slots=True)
 class Session:
-    """One stream that was let in. Until it is attached it may still be turned away, so it changes nothing."""
+    """One stream that was let in. Until it is attached it may still be turned away, so it changes nothing.
+
+    `policy_version` is what the agent says that it judges by; `given` the digest of the policy that it holds or was sent.
+    """
 
     stream: int
     place: Place
@@ -46,6 +50,7 @@ class Session:
     policy_version: int
     since_ms: int
     effort: Effort
+    given: int = 0
     is_attached: bool = False
     is_over: bool = False
     """Its messages cost too much: it is being ended, and what it still says was never heard."""
@@ -78,9 +83,19 @@ class Register:
         """The session of that stream."""
         return self._sessions.get(stream)
 
-    def attached(self) -> list[Session]:
-        """Every session that is attached."""
-        return [session for session in self._sessions.values() if session.is_attached]
+    def streams(self) -> list[int]:
+        """Every stream, attached or about to be."""
+        return list(self._sessions)
+
+    def reclass(self, classes: Iterable[tuple[int, str]]) -> list[int]:
+        """Note the classes of endpoints (by pk); returns the streams of those that had another one."""
+        changed: list[int] = []
+        for pk, endpoint_class in classes:
+            place = self._places.get(pk)
+            if place is not None and place.endpoint_class != endpoint_class:
+                place.endpoint_class = endpoint_class
+                changed += place.streams
+        return changed
 
     def remove(self, stream: int) -> Session | None:
         """Forget a stream, and its endpoint with its last one."""
@@ -121,7 +136,8 @@ class Register:
         """The endpoint's place: as it is while a stream of it is attached, else as the store has it now."""
         place = self._places.get(row.pk)
         if place is None:
-            place = self._places[row.pk] = Place(row.pk, row.id, row.spool, row.last_sequence, row.last_history)
+            kept = (row.spool, row.last_sequence, row.last_history)
+            place = self._places[row.pk] = Place(row.pk, row.id, *kept, row.endpoint_class)
         elif not any(self._sessions[stream].is_attached for stream in place.streams):
             place.spool, place.sequence, place.history = row.spool, row.last_sequence, row.last_history
         return place
@@ -131,6 +147,7 @@ def _owners(tx: sa.Connection, fingerprints: Sequence[str]) -> dict[str, Any]:
     columns = (
         Certificate.fingerprint, Certificate.not_after, Certificate.revoked_at.label("certificate_revoked_at"),
         Endpoint.pk, Endpoint.id, Endpoint.spool, Endpoint.last_sequence, Endpoint.last_history, Endpoint.revoked_at,
+        Endpoint.endpoint_class,
     )  # fmt: skip
     statement = (
         sa.select(*columns)

@@ -1,5 +1,6 @@
-"""What reaches open streams from elsewhere: revocations, a new policy, a page that looks. Polled from the store.
+"""What reaches open streams from elsewhere: revocations, and a page that looks. Polled from the store.
 
+A new policy is the writer's to send: it knows what each agent holds.
 Polling twice a second is one cheap read, needs no second channel between processes, and works on both stores alike.
 """
 
@@ -20,7 +21,6 @@ from fettle_server.ingest.streams import End, Streams
 from fettle_server.journal.queries import newest_id
 
 EVERY_S = 0.5
-_AT_ONCE = 100
 _EXPIRED = End(grpc.StatusCode.UNAUTHENTICATED, "this machine's certificate has expired")
 
 
@@ -32,7 +32,6 @@ class Watching:
         self._streams = streams
         self._link = link
         self._after_id = 0
-        self._policy_version = 0
         self._ticks = 0
 
     async def run(self) -> None:
@@ -50,11 +49,10 @@ class Watching:
     def _begin(self) -> None:
         with self._engine.begin() as tx:
             self._after_id = newest_id(tx)
-            self._policy_version = queries.newest_policy(tx)
 
     def _look(self) -> queries.News:
         with self._engine.begin() as tx:
-            return queries.news(tx, self._after_id, self._policy_version, clock.utc_now())
+            return queries.news(tx, self._after_id, clock.utc_now())
 
     async def _tell(self, news: queries.News) -> None:
         self._after_id = news.newest_id
@@ -66,9 +64,6 @@ class Watching:
             self._end_those_without_leave(now)
         for endpoint_pk, until in news.watches:
             self._watch(endpoint_pk, until, now)
-        if news.policy:
-            self._policy_version = news.policy_version
-            await self._publish(news)
 
     def _end_those_without_leave(self, now: dt.datetime) -> None:
         for stream in self._streams.attached():
@@ -84,12 +79,3 @@ class Watching:
         stream.watched_until = until
         seconds = math.ceil((until - now).total_seconds())
         stream.send(link_pb2.Downlink(watch=link_pb2.Watch(seconds=max(seconds, 1))).SerializeToString())
-
-    async def _publish(self, news: queries.News) -> None:
-        policy = link_pb2.Policy(version=news.policy_version, json=news.policy)
-        downlink = link_pb2.Downlink(policy=policy).SerializeToString()
-        for count, stream in enumerate(self._streams.attached(), 1):
-            stream.send(downlink)
-            if count % _AT_ONCE == 0:
-                await asyncio.sleep(0.01)  # thousands of copies at once would hold up what agents say
-        observed.log().info("a new policy was sent out", version=news.policy_version, streams=self._streams.attached_count)

@@ -10,12 +10,11 @@ from fettle_server.estate.tables import Watch
 from fettle_server.ingest import queries
 from fettle_server.journal import actions as journal
 from fettle_server.journal.queries import newest_id
-from fettle_server.proactive.tables import PolicyVersion
 
 
-def news(store: Any, after_id: int, policy_version: int, now: dt.datetime) -> queries.News:
+def news(store: Any, after_id: int, now: dt.datetime) -> queries.News:
     with store.begin() as tx:
-        return queries.news(tx, after_id, policy_version, now)
+        return queries.news(tx, after_id, now)
 
 
 def test_revocation_is_news_and_other_entries_are_not(store: Any, now: dt.datetime) -> None:
@@ -23,18 +22,16 @@ def test_revocation_is_news_and_other_entries_are_not(store: Any, now: dt.dateti
         before = newest_id(tx)
         journal.record(tx, "endpoint.enrolled", "system", "endpoint:aa", None, {}, now)
         journal.record(tx, "endpoint.revoked", "system", "endpoint:bb", None, {}, now)
-    found = news(store, before, 10**6, now)
+    found = news(store, before, now)
     assert found.revoked == {"bb"}
     assert found.newest_id == before + 2
 
 
-def test_policy_is_news_only_where_it_is_newer(store: Any, now: dt.datetime) -> None:
+def test_a_changed_class_is_seen_from_its_time_on(store: Any, now: dt.datetime) -> None:
+    pk = store.endpoint(endpoint_class="trolley", classed_at=now)
     with store.begin() as tx:
-        present = queries.newest_policy(tx)
-        row = {"version": present + 1, "body": b"newer", "created_at": now, "created_by": "test"}
-        tx.execute(sa.insert(PolicyVersion).values(row))
-    assert (news(store, 0, present, now).policy_version, news(store, 0, present, now).policy) == (present + 1, b"newer")
-    assert news(store, 0, present + 1, now).policy == b""
+        assert queries.classed_since(tx, now) == [(pk, "trolley", now)]
+        assert queries.classed_since(tx, now + dt.timedelta(seconds=1)) == []
 
 
 def test_watch_is_news_until_it_is_over(store: Any, now: dt.datetime) -> None:
@@ -42,5 +39,5 @@ def test_watch_is_news_until_it_is_over(store: Any, now: dt.datetime) -> None:
     until = now + dt.timedelta(seconds=30)
     with store.begin() as tx:
         tx.execute(sa.insert(Watch).values(endpoint_pk=pk, until=until))
-    assert news(store, 0, 10**6, now).watches == ((pk, until),)
-    assert news(store, 0, 10**6, until).watches == ()
+    assert news(store, 0, now).watches == ((pk, until),)
+    assert news(store, 0, until).watches == ()
