@@ -67,6 +67,14 @@ def read(tx: sa.Connection, endpoint_pk: int, first_hour: int, last_hour: int) -
     return tuple(found)
 
 
+def of_hour(tx: sa.Connection, hour: int, endpoint_pks: Iterable[int]) -> dict[int, bytes]:
+    """The packs of one hour by endpoint; the hour's week must have a table (see weeks). Endpoints without one are left out."""
+    table = _table(hour // HOURS_A_WEEK)
+    keys = [hour * _SHIFT + pk for pk in endpoint_pks]
+    rows = tx.execute(sa.select(table.c.id, table.c.pack).where(table.c.id.in_(keys)))
+    return {key % _SHIFT: bytes(pack) for key, pack in rows}
+
+
 def weeks(tx: sa.Connection) -> tuple[int, ...]:
     """The weeks that have a table, oldest first."""
     names = (_NAME.fullmatch(name) for name in sa.inspect(tx).get_table_names())

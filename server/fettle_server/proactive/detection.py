@@ -21,6 +21,7 @@ from fettle_server.estate.endpoints.rules import Health, health
 from fettle_server.estate.tables import Endpoint
 from fettle_server.journal.actions import Line, record_all
 from fettle_server.proactive.rules import (
+    FORECASTS,
     RECONCILED,
     RECOVERED,
     SERVER_RULES,
@@ -67,8 +68,8 @@ class _Patient:
     moved_at: dt.datetime | None = None
 
     def count(self, severity: Severity) -> int:
-        """How many faults of that severity are open."""
-        return sum(1 for fault in self.faults.values() if fault.severity == severity)
+        """How many faults of that severity are open; what is only coming makes nobody ill."""
+        return sum(1 for fault in self.faults.values() if fault.severity == severity and fault.rule not in FORECASTS)
 
 
 def detect(
@@ -168,6 +169,7 @@ class _Round:
             impact=means.impact,
             title=means.title,
             at=at,
+            urgency="low" if signal.rule in FORECASTS else "",
             detail={
                 "rule": signal.rule,
                 "instance": signal.instance,

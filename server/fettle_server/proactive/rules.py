@@ -18,12 +18,15 @@ CLASH_QUIET = dt.timedelta(hours=1)
 ABSENT = "absent"
 """Expected and not heard of: proactive.presence judges it."""
 
-SERVER_RULES = frozenset(
+FORECASTS = frozenset(
     {
-        CLASH, ABSENT, "disk-will-fill", "battery-wearing", "ssd-wearing", "sectors-growing", "memory-leak", "sign-in-slower",
-        "boot-slower", "temperature-creeping", "warranty-ending", "certificate-ending", "evidence-old", "proof-silent",
+        "disk-will-fill", "battery-wearing", "ssd-wearing", "sectors-growing", "memory-leak", "sign-in-slower", "boot-slower",
+        "temperature-creeping", "warranty-ending", "certificate-ending",
     }
 )  # fmt: skip
+"""What is coming, not what is: of low urgency, and an endpoint that has nothing else is well."""
+
+SERVER_RULES = frozenset({CLASH, ABSENT, "evidence-old", "proof-silent"}) | FORECASTS
 """Rules that no agent may raise or clear: the server judges them."""
 
 TITLE_LIMIT = 300
