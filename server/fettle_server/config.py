@@ -56,6 +56,21 @@ class Settings(BaseSettings):
     history_days: int = Field(400, ge=1, description="days that the packed history is kept")
     event_days: int = Field(400, ge=1, description="days that endpoint events and cleared faults are kept")
     journal_days: int = Field(730, ge=1, description="days that the journal (audit) is kept")
+    notice_days: int = Field(90, ge=1, description="days that notices and what became of them are kept")
+    mail_host: str = Field("", description="the mail server that takes notices; empty: no mail is sent")
+    mail_port: int = Field(587, ge=1, le=65535, description="its port: 587 for starttls, 465 for tls, 25 for none")
+    mail_security: str = Field(
+        "starttls", pattern="^(starttls|tls|none)$", description="starttls, tls, or none (only within this machine)"
+    )
+    mail_user: str = Field("", description="the name to sign in with at the mail server; empty: no sign-in")
+    mail_password: str = Field("", description="its password; better in the environment than in the file")
+    mail_from: str = Field("", description="the address that notices come from; needed for mail")
+    mail_certificates: str = Field(
+        "", description="PEM file of the authorities that the mail server's certificate may come from"
+    )
+    proof_every_days: int = Field(
+        30, ge=0, le=365, description="days between proofs that a school's alerts work; 0: none by itself"
+    )
     session_hours: int = Field(12, ge=1, description="hours after which a sign-in ends in any case")
     session_idle_minutes: int = Field(120, ge=5, description="minutes without a request after which a sign-in ends")
     sign_in_limit: str = Field("10 per minute;60 per hour", description="sign-in attempts an address may make")

@@ -23,6 +23,7 @@ from fettle_server.journal import queries as journal_queries
 from fettle_server.proactive import actions as proactive
 from fettle_server.proactive import sweep as proactive_sweep
 from fettle_server.reactive import actions as reactive
+from fettle_server.worker import notices
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -159,12 +160,14 @@ def _watch_certificate(work: Work, path: Path, now: dt.datetime) -> None:
 
 JOBS: tuple[Job, ...] = (
     Job("mark unknown", 5, mark_unknown),
+    Job("notices", 2, notices.tell),
     Job("settle clashes", 60, settle_clashes),
     Job("settle revoked", 60, settle_revoked),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
     Job("drop history", 3600, drop_history),
     Job("drop events", 3600, drop_events),
+    Job("drop notices", 3600, notices.drop_old),
     Job("drop journal", 3600, drop_journal),
     Job("tidy store", 3600, tidy_store),
     Job("watch certificates", _DAY_S, watch_certificates),
