@@ -12,7 +12,9 @@ from fettle_server.proactive import tables as proactive
 from fettle_server.proactive.forecasts import tables as forecasts
 from fettle_server.proactive.maintenance import tables as maintenance
 from fettle_server.proactive.presence import tables as presence
+from fettle_server.proactive.problems import tables as problems
 from fettle_server.proactive.proofs import tables as proofs
+from fettle_server.proactive.stages import tables as stages
 from fettle_server.reactive import tables as reactive
 
 METADATA = Model.metadata
@@ -27,6 +29,8 @@ __all__ = [
     "notify",
     "presence",
     "proactive",
+    "problems",
     "proofs",
     "reactive",
+    "stages",
 ]

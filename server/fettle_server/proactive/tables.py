@@ -13,6 +13,7 @@ from fettle_server.db import Model, Serial, Utc
 _IS_OPEN = sa.text("cleared_at IS NULL")
 _IS_ABSENT = sa.text("rule = 'absent' AND cleared_at IS NULL")
 _IS_HELD = sa.text("stage <> '' AND cleared_at IS NULL")
+_WAS_HELD = sa.text("stage <> ''")
 
 
 class PolicyVersion(Model):
@@ -47,6 +48,7 @@ class Fault(Model):
         sa.Index("ix_faults_cleared_at", "cleared_at"),
         sa.Index("ix_faults_rule_raised_at", "rule", "raised_at"),
         sa.Index("ix_faults_absent", "endpoint_pk", sqlite_where=_IS_ABSENT, postgresql_where=_IS_ABSENT),
+        sa.Index("ix_faults_stage", "id", sqlite_where=_WAS_HELD, postgresql_where=_WAS_HELD),
         sa.Index("ix_faults_held", "held_until", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),
     )
 

@@ -1,0 +1,1 @@
+"""Problems: what alike incidents in several schools, or of one model, have in common."""
