@@ -17,8 +17,8 @@ from fettle_server.db import from_ms
 from fettle_server.estate import history
 from fettle_server.estate.endpoints import reports
 from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
-from fettle_server.estate.endpoints.reports import Arrival, Event, Seen
-from fettle_server.ingest.pieces import NOTHING, Came, Clash, Nothing, Piece, Went
+from fettle_server.estate.endpoints.reports import Arrival, Event, Parting, Seen
+from fettle_server.ingest.pieces import NOTHING, Came, Clash, Judging, Nothing, Piece, Went
 from fettle_server.proactive.actions import record_clashes
 from fettle_server.proactive.detection import detect
 from fettle_server.proactive.rules import Clear, Held, Raise, Signal
@@ -26,6 +26,11 @@ from fettle_server.proactive.rules import Clear, Held, Raise, Signal
 _BACK_OFF_FIRST_S = 0.05
 _BACK_OFF_MAX_S = 2.0
 _SAY_AGAIN_S = 60.0
+LEAVING = {
+    "shutting down": "shutting down", "sleeping": "sleeping", "restarting": "restarting", "agent stopping": "agent stopping",
+    "booted": "", "woke": "", "agent started": "",
+}  # fmt: skip
+"""What an endpoint that tells of such a change is about to do; empty: to stay."""
 _NEVER = (sa.exc.DataError, sa.exc.IntegrityError)
 
 
@@ -103,6 +108,8 @@ class Committer:
     def _write(self, tx: sa.Connection, batch: _Sorted, now: dt.datetime) -> None:
         reports.attach(tx, batch.arrivals, now)
         reports.see(tx, [Seen(pk, *marks) for pk, marks in batch.seen.items()])
+        reports.note_policies(tx, list(batch.judging.items()))
+        reports.part(tx, list(batch.partings.values()))
         reports.record_events(tx, batch.events)
         reports.store_vitals(tx, [(pk, *reported) for pk, reported in batch.vitals.items()])
         reports.store_live(tx, [(pk, *watched) for pk, watched in batch.live.items()])
@@ -117,12 +124,27 @@ class Committer:
 class _Sorted:
     """The pieces of one transaction, sorted by where they go."""
 
-    __slots__ = ("arrivals", "clashes", "ended", "events", "hours", "live", "seen", "signals", "stock", "vitals")
+    __slots__ = (
+        "arrivals",
+        "clashes",
+        "ended",
+        "events",
+        "hours",
+        "judging",
+        "live",
+        "partings",
+        "seen",
+        "signals",
+        "stock",
+        "vitals",
+    )
 
     def __init__(self) -> None:
         self.seen: dict[int, list[int]] = {}
         self.arrivals: list[Arrival] = []
+        self.partings: dict[int, Parting] = {}
         self.ended: dict[int, int] = {}
+        self.judging: dict[int, int] = {}
         self.signals: list[tuple[int, Signal]] = []
         self.events: list[Event] = []
         self.vitals: dict[int, Reported] = {}
@@ -152,9 +174,11 @@ class _Sorted:
             else:
                 self._put(pk, fact)
 
-    def _put(self, pk: int, fact: Happened | Reported | Hour | Watched | Stocktake | Nothing) -> None:
+    def _put(self, pk: int, fact: Happened | Reported | Hour | Watched | Stocktake | Judging | Nothing) -> None:
         if isinstance(fact, Happened):
             self.events.append(Event(pk, *fact))
+            if fact.kind in LEAVING:
+                self._part(pk, fact)
         elif isinstance(fact, Reported):
             self.vitals[pk] = fact
         elif isinstance(fact, Hour):
@@ -163,11 +187,21 @@ class _Sorted:
             self.live[pk] = fact
         elif isinstance(fact, Stocktake):
             self.stock.append((pk, fact))
+        elif isinstance(fact, Judging):
+            self.judging[pk] = fact.version
+
+    def _part(self, pk: int, fact: Happened) -> None:
+        """What it said last of its going; that its agent ends says less than that the machine does."""
+        before = self.partings.get(pk)
+        if fact.kind == "agent stopping" and before is not None and before.leaving in ("shutting down", "restarting"):
+            return
+        self.partings[pk] = Parting(pk, fact.at_ms, LEAVING[fact.kind], int(fact.detail.get("back_by_ms", 0)))
 
     def _link(self, pk: int, fact: Came | Went | Clash) -> None:
         if isinstance(fact, Came):
             self.arrivals.append(fact.arrival)
             self.ended.pop(pk, None)
+            self.partings.pop(pk, None)
             if fact.is_new_spool and pk in self.seen:
                 self.seen[pk][1:] = [0, 0]  # those were numbers of the spool before
         elif isinstance(fact, Went):

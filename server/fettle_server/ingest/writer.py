@@ -7,8 +7,10 @@ pipe's end), after everything received is committed and answered.
 
 from __future__ import annotations
 
+import datetime as dt
 import fcntl
 import multiprocessing
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -19,15 +21,21 @@ from fettle_protocol.v1 import link_pb2
 from fettle_server import clock, db, observed
 from fettle_server.config import Settings
 from fettle_server.estate.endpoints.reports import disconnect_all
+from fettle_server.ingest import queries
 from fettle_server.ingest.commit import Committer, StoreLost
 from fettle_server.ingest.messages import Answer, Knock, Known, Refused, ToEdge, ToWriter, WriterFigures
 from fettle_server.ingest.pieces import Piece, Reading
 from fettle_server.ingest.sessions import FLOODS, Register, Session, TurnedAway
 from fettle_server.proactive.policies import Published, newest, newest_version
+from fettle_server.proactive.presence import watching
+from fettle_server.proactive.presence.rules import Watch
 
 _IDLE_S = 0.5
 _POLICY_EVERY_S = 2.0
+_CLASSED_OVERLAP = dt.timedelta(seconds=10)  # what was committed late, or by a host whose clock is behind
+_HANDED_OUT_AT_ONCE = 2000  # thousands of copies at once would hold up what agents say
 _FIGURES_EVERY_S = 1.0
+_BEAT_EVERY_S = 5.0
 _REASON_LIMIT = 300
 _BLIND = TurnedAway("busy", "the server cannot read its store just now")
 _LOST = TurnedAway("busy", "the server has lost track of this stream: attach again")
@@ -99,14 +107,21 @@ class Writer:
         self._committer = Committer(self._engine, settings.reopen_within, _edge_lives)
         self._policy: Published | None = None
         self._policy_read_s = 0.0
+        self._classed_after = clock.utc_now()
+        self._owed: deque[int] = deque()
         self._told_s = 0.0
+        self._watch: Watch | None = None
+        self._beat_s = 0.0
         self._totals = dict.fromkeys(("messages", "events", "repeats", "rejected", "batches"), 0)
         self._commit_s = 0.0
 
     def start(self) -> None:
         """Note that nobody is connected yet, and read the policy."""
         with self._engine.begin() as tx:
-            disconnect_all(tx, clock.utc_now())
+            before, now = watching.read(tx), clock.utc_now()
+            disconnect_all(tx, now, db.from_ms(before.alive_ms) if before else None)
+            self._watch = watching.note_start(tx, now, clock.monotonic())
+        self._beat_s = clock.monotonic()
         self._refresh_policy()
 
     def close(self) -> None:
@@ -190,29 +205,71 @@ class Writer:
         return Known(session.stream, place.pk, place.id, greeting.instance, down.SerializeToString())
 
     def _policy_for(self, session: Session) -> link_pb2.Policy | None:
-        """The policy in force, where the agent holds another one."""
-        published = self._policy
-        if published is None:
+        """What its class gets of the policy in force, where the agent holds something else."""
+        if self._policy is None:
             return None
-        version = published.policy.version
-        if session.policy_version == version and session.greeting.policy_digest == published.digest:
+        variant, greeting = self._policy.variant(session.place.endpoint_class), session.greeting
+        session.given = variant.digest
+        if greeting.policy_version == variant.version and greeting.policy_digest != variant.digest:
+            session.policy_version = 0  # of the same number, but not the one in force: it counts once the agent has taken ours
+        elif greeting.policy_version == variant.version:
             return None
-        session.policy_version = version
-        return link_pb2.Policy(version=version, json=published.body)
+        return link_pb2.Policy(version=variant.version, json=variant.body)
 
     def _news(self, waiting: int) -> list[ToEdge]:
-        """A new policy for everybody, and the running totals, each once in a while."""
+        """Policies to those that are to have another one, and the running totals, each once in a while."""
         now_s = clock.monotonic()
-        answers: list[ToEdge] = []
-        if now_s - self._policy_read_s >= _POLICY_EVERY_S and self._refresh_policy() and self._policy is not None:
-            body = link_pb2.Downlink(
-                policy=link_pb2.Policy(version=self._policy.policy.version, json=self._policy.body)
-            ).SerializeToString()
-            answers += [Answer(session.stream, body) for session in self._register.attached()]
+        if now_s - self._policy_read_s >= _POLICY_EVERY_S:
+            self._owed += self._register.streams() if self._refresh_policy() else self._reclassed()
+        answers = self._handed_out() if self._owed else []
         if now_s - self._told_s >= _FIGURES_EVERY_S:
             self._told_s = now_s
             answers.append(WriterFigures(**self._totals, commit_seconds=self._commit_s, backlog=waiting))
         return answers
+
+    def _handed_out(self) -> list[ToEdge]:
+        """The policy for the next of those that are owed one; a stream that is not attached yet stays in line."""
+        answers: list[ToEdge] = []
+        bodies: dict[str, bytes] = {}
+        for _ in range(min(len(self._owed), _HANDED_OUT_AT_ONCE)):
+            session = self._register.get(self._owed.popleft())
+            if session is None or self._policy is None:
+                continue
+            if not session.is_attached:
+                self._owed.append(session.stream)
+                continue
+            variant = self._policy.variant(session.place.endpoint_class)
+            if session.given == variant.digest:
+                continue
+            session.given = variant.digest
+            body = bodies.get(session.place.endpoint_class)
+            if body is None:
+                said = link_pb2.Downlink(policy=link_pb2.Policy(version=variant.version, json=variant.body))
+                body = bodies[session.place.endpoint_class] = said.SerializeToString()
+            answers.append(Answer(session.stream, body))
+        return answers
+
+    def _reclassed(self) -> list[int]:
+        """The streams of endpoints whose class was changed since the last look."""
+        try:
+            with self._reader.begin() as tx:
+                rows = queries.classed_since(tx, self._classed_after - _CLASSED_OVERLAP)
+        except sa.exc.DBAPIError as error:
+            observed.log().error("the store cannot be read", error=type(error.orig).__name__)
+            return []
+        self._classed_after = max([self._classed_after, *(classed_at for _, _, classed_at in rows)])
+        return self._register.reclass((pk, endpoint_class) for pk, endpoint_class, _ in rows)
+
+    def _beat(self, now_s: float) -> None:
+        """Note in the store that agents are heard: without that mark nobody's silence is judged."""
+        self._beat_s = now_s
+        if self._watch is None:
+            return
+        try:
+            with self._engine.begin() as tx:
+                self._watch = watching.note_beat(tx, self._watch, clock.utc_now(), now_s)
+        except sa.exc.DBAPIError as error:
+            observed.log().error("the store cannot be written", error=type(error.orig).__name__)
 
     def _refresh_policy(self) -> bool:
         """Read the policy where there is a newer one; True where there was."""

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from fettle_server import db
 from fettle_server.estate.endpoints.facts import Machine, Stocktake
 from fettle_server.estate.endpoints.rules import health, search_text
-from fettle_server.estate.tables import Endpoint, EndpointEvent, Inventory, Vitals, Watch
+from fettle_server.estate.tables import Endpoint, EndpointEvent, Inventory, Stay, Vitals, Watch
 from fettle_server.journal.actions import Line, record_all
 
 
@@ -49,6 +49,15 @@ class Arrival(NamedTuple):
     policy_version: int
 
 
+class Parting(NamedTuple):
+    """An endpoint said that it is about to go, or (`leaving` empty) that it stays after all; `back_by_ms` 0: not known."""
+
+    endpoint_pk: int
+    at_ms: int
+    leaving: str
+    back_by_ms: int
+
+
 _EVENT = db.bulk_insert(EndpointEvent, "endpoint_pk", "at", "kind", "detail")
 
 
@@ -72,7 +81,41 @@ _SEEN = db.Bulk(
     "sequence",
     "history",
 )
-_DETACHED = db.bulk_update(Endpoint, Endpoint.pk, "last_seen", "connected")
+_JUDGING = db.bulk_update(Endpoint, Endpoint.pk, "policy_version")
+_GONE_WITH_SERVER = dt.timedelta(seconds=30)
+_said = sa.bindparam("said", type_=sa.String)
+_says_more = sa.text("(:said <> 'agent stopping' OR leaving NOT IN ('shutting down', 'restarting'))").bindparams(_said)
+"""That the agent ends is no news of a machine that said already that it goes down."""
+_is_of_now = sa.text("((:said = '' AND leaving <> '') OR (:said <> '' AND connected_since <= :told + 60000))").bindparams(
+    _said, sa.bindparam("told", type_=sa.BigInteger)
+)
+"""What the spool tells of a time before this stream is no word about its end; a minute is for clocks."""
+_PARTING = db.Bulk(
+    sa.update(Endpoint)
+    .where(Endpoint.pk == sa.bindparam("key"), _is_of_now, _says_more)
+    .values(leaving=_said, back_by=sa.bindparam("back")),
+    "key",
+    "told",
+    "said",
+    "back",
+)
+_DETACHED = db.Bulk(
+    sa.update(Endpoint)
+    .where(Endpoint.pk == sa.bindparam("key"))
+    .values(
+        last_seen=sa.bindparam("at"),
+        connected=sa.false(),
+        left_at=sa.bindparam("at"),
+        leave=sa.text(
+            "CASE leaving WHEN 'shutting down' THEN 'clean' WHEN 'agent stopping' THEN 'stopped'"
+            " WHEN 'sleeping' THEN leaving WHEN 'restarting' THEN leaving ELSE 'abrupt' END"
+        ),
+        leaving=sa.text("''"),
+    ),
+    "key",
+    "at",
+)
+_STAY = db.bulk_insert(Stay, "endpoint_pk", "school_id", "came_at", "went_at")
 _LIVE = db.bulk_update(Watch, Watch.endpoint_pk, "live_at", "live")
 
 
@@ -86,6 +129,11 @@ def see(tx: sa.Connection, seen: Sequence[Seen]) -> None:
     _SEEN.run(tx, sorted(seen))
 
 
+def part(tx: sa.Connection, partings: Sequence[Parting]) -> None:
+    """Note which endpoints are about to go, by what they said last; one line an endpoint."""
+    _PARTING.run(tx, [(pk, at_ms, leaving, back_by_ms or None) for pk, at_ms, leaving, back_by_ms in sorted(partings)])
+
+
 def attach(tx: sa.Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> None:
     """Note that endpoints are connected, and who they say they are; their state is that of their open faults again."""
     if not arrivals:
@@ -94,13 +142,14 @@ def attach(tx: sa.Connection, arrivals: Sequence[Arrival], now: dt.datetime) -> 
     columns = (
         Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name, Endpoint.model, Endpoint.serial, Endpoint.fingerprint,
         Endpoint.spool, Endpoint.last_sequence, Endpoint.last_history, Endpoint.state, Endpoint.state_since,
-        Endpoint.watch_faults, Endpoint.ill_faults,
+        Endpoint.watch_faults, Endpoint.ill_faults, Endpoint.connected, Endpoint.connected_since,
     )  # fmt: skip
     statement = sa.select(*columns).where(Endpoint.pk.in_(sorted(newest))).order_by(Endpoint.pk).with_for_update()
     rows = tx.execute(statement).all()
     if not rows:
         return
     tx.execute(_ATTACHED, [_attached(row, newest[row.pk], now) for row in rows])
+    _keep_stays(tx, [(row, newest[row.pk].at_ms) for row in rows if row.connected])
     record_events(tx, [_changed_hardware(newest[row.pk]) for row in rows if _is_other_machine(row, newest[row.pk])])
     lines = [_line("endpoint.connected", row, {"name": newest[row.pk].machine.name}, now) for row in rows]
     for row in rows:
@@ -115,10 +164,11 @@ _ATTACHED_COLUMNS = (
     "name", "system", "system_version", "agent_version", "fingerprint", "search", "address", "spool", "boot", "policy_version",
     "last_sequence", "last_history", "connected_since", "last_seen", "state", "state_since",
 )  # fmt: skip
+_NOT_LEAVING = {"leaving": "", "leave": "", "left_at": sa.null(), "back_by": sa.null()}
 _ATTACHED = (
     sa.update(Endpoint)
     .where(Endpoint.pk == sa.bindparam("key"))
-    .values({name: sa.bindparam(name) for name in _ATTACHED_COLUMNS} | {"connected": True})
+    .values({name: sa.bindparam(name) for name in _ATTACHED_COLUMNS} | {"connected": True, **_NOT_LEAVING})
 )
 
 
@@ -154,20 +204,55 @@ def _changed_hardware(arrival: Arrival) -> Event:
     return Event(arrival.endpoint_pk, arrival.at_ms, "hardware changed", {"address": arrival.address})
 
 
+def note_policies(tx: sa.Connection, judging: Sequence[tuple[int, int]]) -> None:
+    """Note by which version of the policy endpoints (by pk) say that they judge."""
+    _JUDGING.run(tx, sorted(judging))
+
+
 def detach(tx: sa.Connection, ended: Sequence[tuple[int, int]], now: dt.datetime) -> None:
-    """Note that endpoints (pk, time in ms) are no longer connected. Their state stays until silence makes it unknown."""
+    """Note that endpoints (pk, time in ms) are no longer connected, and how they went: by what they said before, or abruptly.
+
+    Their state stays until silence makes it unknown.
+    """
     if not ended:
         return
-    _DETACHED.run(tx, [(pk, at_ms, False) for pk, at_ms in sorted(ended)])
-    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name)
-    rows = tx.execute(sa.select(*columns).where(Endpoint.pk.in_([pk for pk, _ in ended])))
+    _DETACHED.run(tx, sorted(ended))
+    went = dict(ended)
+    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name, Endpoint.connected_since)
+    rows = tx.execute(sa.select(*columns).where(Endpoint.pk.in_([pk for pk, _ in ended]))).all()
+    _keep_stays(tx, [(row, went[row.pk]) for row in rows])
     record_all(tx, [_line("endpoint.disconnected", row, {"name": row.name}, now) for row in rows])
 
 
-def disconnect_all(tx: sa.Connection, now: dt.datetime) -> int:
-    """Note that no endpoint is connected, as a writer that starts knows; returns how many were thought to be."""
-    statement = sa.update(Endpoint).where(Endpoint.connected.is_(True)).values(connected=False, last_seen=now)
-    return tx.execute(statement).rowcount
+def _keep_stays(tx: sa.Connection, over: Sequence[tuple[Any, int]]) -> None:
+    stays = [(row, db.to_ms(row.connected_since), went_ms) for row, went_ms in over if row.connected_since is not None]
+    _STAY.run(tx, [(row.pk, row.school_id, came_ms, went_ms) for row, came_ms, went_ms in stays if came_ms < went_ms])
+
+
+def disconnect_all(tx: sa.Connection, now: dt.datetime, heard_until: dt.datetime | None = None) -> int:
+    """Note that no endpoint is connected, as a writer that starts knows; returns how many were thought to be.
+
+    `heard_until` is when the writer before this one lived last. Who went without a word in its last seconds went with it.
+    """
+    _keep_all_stays(tx, heard_until or now)
+    values = {"connected": False, "last_seen": now, "left_at": now, "leave": "server away", "leaving": ""}
+    count = tx.execute(sa.update(Endpoint).where(Endpoint.connected.is_(True)).values(**values)).rowcount
+    if heard_until is not None:
+        since = heard_until - _GONE_WITH_SERVER
+        went_with_it = (Endpoint.leave == "abrupt", _LEFT, Endpoint.left_at >= since)
+        tx.execute(sa.update(Endpoint).where(*went_with_it).values(leave="server away"))
+    return count
+
+
+_LEFT = sa.text("endpoints.leave IN ('abrupt', 'restarting', 'server away')")
+"""As the partial index on left_at says it, so that it can be used."""
+
+
+def _keep_all_stays(tx: sa.Connection, until: dt.datetime) -> None:
+    kept = (Endpoint.connected.is_(True), Endpoint.connected_since < until)
+    columns = (Endpoint.pk, Endpoint.school_id, Endpoint.connected_since, sa.literal(until, db.Utc))
+    names = ["endpoint_pk", "school_id", "came_at", "went_at"]
+    tx.execute(sa.insert(Stay).from_select(names, sa.select(*columns).where(*kept)))
 
 
 def store_vitals(tx: sa.Connection, rows: Sequence[tuple[int, int, bytes]]) -> None:

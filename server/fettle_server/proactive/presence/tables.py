@@ -81,7 +81,7 @@ class Attendance(Model):
 
 
 class PlaceAttendance(Model):
-    """The same for a place: a room ("room:3") on the days on which its school was in use, a school ("school:1") on school days."""
+    """The same for a place: a room ("room:3") on days on which its school was in use, a school ("school:1") on school days."""
 
     __tablename__ = "place_attendance"
 
