@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from fettle_server.estate.tables import Endpoint, Watch
 from fettle_server.journal.queries import newest_id
 from fettle_server.journal.tables import Entry
+from fettle_server.proactive.proofs.queries import asked
 
 _OVERLAP = 200
 """Journal numbers read again each time: on PostgreSQL a lower one may become visible after a higher one."""
@@ -22,6 +23,8 @@ class News:
     newest_id: int
     revoked: frozenset[str]
     watches: tuple[tuple[int, dt.datetime], ...]
+    proofs: tuple[tuple[int, int], ...] = ()
+    """(proof, endpoint) of the test faults that are asked for."""
 
 
 def classed_since(tx: sa.Connection, since: dt.datetime) -> list[tuple[int, str, dt.datetime]]:
@@ -31,7 +34,7 @@ def classed_since(tx: sa.Connection, since: dt.datetime) -> list[tuple[int, str,
 
 
 def news(tx: sa.Connection, after_id: int, now: dt.datetime) -> News:
-    """Revocations after a journal number, and who is being looked at."""
+    """Revocations after a journal number, who is being looked at, and who is asked for a test fault."""
     revoked = tx.execute(
         sa.select(Entry.subject).where(Entry.id > after_id - _OVERLAP, Entry.kind == "endpoint.revoked").order_by(Entry.id)
     ).scalars()
@@ -40,4 +43,5 @@ def news(tx: sa.Connection, after_id: int, now: dt.datetime) -> News:
         newest_id=newest_id(tx),
         revoked=frozenset(subject.removeprefix("endpoint:") for subject in revoked),
         watches=tuple((row.endpoint_pk, row.until) for row in watches),
+        proofs=tuple(asked(tx, now)),
     )

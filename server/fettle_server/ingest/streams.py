@@ -42,7 +42,7 @@ class Stream:
 
     __slots__ = (
         "_pong", "_sender", "address", "batch", "context", "end", "endpoint_id", "endpoint_pk", "expires_at", "fingerprint",
-        "greeting", "in_batch", "instance", "number", "outbox", "pace", "replaced", "task", "watched_until",
+        "greeting", "in_batch", "instance", "number", "outbox", "pace", "proof", "replaced", "task", "watched_until",
     )  # fmt: skip
 
     def __init__(self, number: int, context: Any, task: asyncio.Task[Any]) -> None:
@@ -63,6 +63,7 @@ class Stream:
         self.end: End | None = None
         self.replaced = False
         self.watched_until: dt.datetime | None = None
+        self.proof = 0
         self._sender: asyncio.Task[None] | None = None
         self._pong: asyncio.Future[bool] | None = None
 

@@ -19,6 +19,7 @@ from fettle_server.ingest import queries
 from fettle_server.ingest.link import Link, revoked_end
 from fettle_server.ingest.streams import End, Streams
 from fettle_server.journal.queries import newest_id
+from fettle_server.proactive.proofs.rules import ASK_S
 
 EVERY_S = 0.5
 _EXPIRED = End(grpc.StatusCode.UNAUTHENTICATED, "this machine's certificate has expired")
@@ -64,6 +65,8 @@ class Watching:
             self._end_those_without_leave(now)
         for endpoint_pk, until in news.watches:
             self._watch(endpoint_pk, until, now)
+        for proof, endpoint_pk in news.proofs:
+            self._prove(proof, endpoint_pk)
 
     def _end_those_without_leave(self, now: dt.datetime) -> None:
         for stream in self._streams.attached():
@@ -79,3 +82,11 @@ class Watching:
         stream.watched_until = until
         seconds = math.ceil((until - now).total_seconds())
         stream.send(link_pb2.Downlink(watch=link_pb2.Watch(seconds=max(seconds, 1))).SerializeToString())
+
+    def _prove(self, proof: int, endpoint_pk: int) -> None:
+        """Ask once on each stream: one that broke before the fault came back is asked again."""
+        stream = self._streams.of_endpoint(endpoint_pk)
+        if stream is None or stream.proof == proof:
+            return
+        stream.proof = proof
+        stream.send(link_pb2.Downlink(prove=link_pb2.Prove(seconds=ASK_S)).SerializeToString())

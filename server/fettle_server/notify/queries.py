@@ -170,18 +170,23 @@ def deliveries(
     )
 
 
-def first_sent(tx: sa.Connection, incident_number: int) -> dt.datetime | None:
-    """When the first notice of the incident was taken by a receiver."""
+def first_sent(tx: sa.Connection, incident_number: int, since: dt.datetime) -> dt.datetime | None:
+    """When a receiver took the first notice of what the incident told since then."""
     statement = sa.select(sa.func.min(Delivery.sent_at)).join(DeliveryItem, DeliveryItem.delivery_id == Delivery.id)
-    return tx.scalar(statement.where(DeliveryItem.incident_number == incident_number, Delivery.state == State.SENT))
+    joined = statement.join(Outbox, Outbox.id == DeliveryItem.outbox_id)
+    return tx.scalar(joined.where(*_about(incident_number, since), Delivery.state == State.SENT))
 
 
-def outcomes(tx: sa.Connection, incident_number: int) -> tuple[str, ...]:
-    """The states of the incident's deliveries, and "waiting" where its routes have not been looked at yet."""
-    about = sa.select(DeliveryItem.delivery_id).where(DeliveryItem.incident_number == incident_number)
-    states = tx.scalars(sa.select(Delivery.state).where(Delivery.id.in_(about)).order_by(Delivery.id)).all()
-    untold = sa.select(Outbox.id).where(Outbox.incident_number == incident_number, Outbox.dispatched_at.is_(None)).limit(1)
-    return (*states, *(("waiting",) if tx.scalar(untold) is not None else ()))
+def outcomes(tx: sa.Connection, incident_number: int, since: dt.datetime) -> tuple[str, ...]:
+    """The states of the deliveries of what the incident told since then; "waiting": no route has looked at some of it yet."""
+    joined = sa.select(Delivery.state).join(DeliveryItem, DeliveryItem.delivery_id == Delivery.id)
+    told = joined.join(Outbox, Outbox.id == DeliveryItem.outbox_id).where(*_about(incident_number, since))
+    untold = sa.select(Outbox.id).where(*_about(incident_number, since), Outbox.dispatched_at.is_(None)).limit(1)
+    return (*tx.scalars(told.order_by(Delivery.id)).all(), *(("waiting",) if tx.scalar(untold) is not None else ()))
+
+
+def _about(incident_number: int, since: dt.datetime) -> tuple[Any, ...]:
+    return Outbox.incident_number == incident_number, Outbox.at >= since
 
 
 def story(tx: sa.Connection, incident_number: int) -> tuple[Step, ...]:
