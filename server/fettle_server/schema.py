@@ -14,6 +14,7 @@ from fettle_server.proactive.maintenance import tables as maintenance
 from fettle_server.proactive.presence import tables as presence
 from fettle_server.proactive.problems import tables as problems
 from fettle_server.proactive.proofs import tables as proofs
+from fettle_server.proactive.rulebook import tables as rulebook
 from fettle_server.proactive.stages import tables as stages
 from fettle_server.reactive import tables as reactive
 
@@ -32,5 +33,6 @@ __all__ = [
     "problems",
     "proofs",
     "reactive",
+    "rulebook",
     "stages",
 ]

@@ -92,6 +92,7 @@ class Endpoint(Model):
         sa.Index("ix_endpoints_left", "left_at", sqlite_where=_LEFT_OPEN, postgresql_where=_LEFT_OPEN),
         sa.Index("ix_endpoints_room_id", "room_id"),
         sa.Index("ix_endpoints_classed_at", "classed_at"),
+        sa.Index("ix_endpoints_policy_version", "policy_version", "school_id", "revoked_at"),
         sa.Index("ix_endpoints_servers", "school_id", sqlite_where=_IS_SERVER, postgresql_where=_IS_SERVER),
     )
 

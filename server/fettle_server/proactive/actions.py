@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import sqlalchemy as sa
 from fettle_protocol import policy as policies
@@ -15,7 +16,10 @@ from fettle_server.estate.endpoints.reports import Event, record_events
 from fettle_server.estate.tables import Endpoint, EndpointEvent
 from fettle_server.journal.actions import Line, record, record_all
 from fettle_server.proactive.detection import IS_OPEN, detect
-from fettle_server.proactive.policies import newest, newest_version, shipped
+from fettle_server.proactive.policies import newest, shipped
+from fettle_server.proactive.rulebook import rules as book
+from fettle_server.proactive.rulebook.rules import Change
+from fettle_server.proactive.rulebook.tables import RuleChange
 from fettle_server.proactive.rules import CLASH, CLASH_QUIET, REVOKED, SETTLED, Clear, Raise, Signal
 from fettle_server.proactive.tables import Fault, PolicyVersion
 
@@ -23,32 +27,72 @@ SHIPPED_BY = "system"
 _CLASH_EVENT = "identity clash"
 
 
-def publish(tx: sa.Connection, policy: Policy, actor: str, now: dt.datetime) -> int:
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What was done to the rule book, in the words of rulebook.tables.RuleChange, and why.
+
+    `own` are the rules that count as people's from now on; None: those in which a policy of theirs differs from the shipped.
+    """
+
+    kind: str = ""
+    why: str = ""
+    own: frozenset[str] | None = None
+
+
+_PLAINLY = Deed()
+_KINDS = {"added": "added", "removed": "removed", "changed": "edited"}
+
+
+def publish(tx: sa.Connection, policy: Policy, actor: str, now: dt.datetime, deed: Deed = _PLAINLY) -> int:
     """Put a policy in force under the next number, whatever number it carries; returns that number.
 
     Raises:
         PolicyError: its rules do not hold together, or it is too large for agents.
     """
-    version = newest_version(tx) + 1
+    before = newest(tx)
+    version = before.policy.version + 1 if before else 1
     body = policies.encode(dataclasses.replace(policy, version=version))
     policies.decode(body)
-    tx.execute(sa.insert(PolicyVersion).values(version=version, body=body, created_at=now, created_by=actor))
-    record(tx, "policy.published", actor, f"policy:{version}", None, {"rules": len(policy.rules)}, now)
+    own = deed.own
+    if own is None:
+        own = frozenset() if actor == SHIPPED_BY else frozenset(book.owned(policy, shipped()))
+    values = {"body": body, "created_at": now, "created_by": actor, "own": sorted(own)}
+    tx.execute(sa.insert(PolicyVersion).values(version=version, **values))
+    changes = book.diff(before.policy, policy) if before else ()
+    _note(tx, changes, version, (actor, now), deed)
+    detail = {"rules": len(policy.rules), "changed": [change.key for change in changes][:50], "why": deed.why}
+    record(tx, "policy.published", actor, f"policy:{version}", None, detail, now)
     return version
 
 
-def publish_shipped(tx: sa.Connection, now: dt.datetime) -> int:
-    """Put the shipped policy in force where there is none, or only an older shipped one; returns the number in force.
+def _note(tx: sa.Connection, changes: Sequence[Change], version: int, who: tuple[str, dt.datetime], deed: Deed) -> None:
+    actor, now = who
+    rows = [
+        {
+            "version": version, "rule": change.key, "kind": deed.kind or _KINDS[change.kind], "actor": actor, "why": deed.why,
+            "words": list(change.words), "at": now,
+        }
+        for change in changes
+    ]  # fmt: skip
+    if rows:
+        tx.execute(sa.insert(RuleChange), rows)
 
-    A policy that people made is never replaced.
+
+def publish_shipped(tx: sa.Connection, now: dt.datetime) -> int:
+    """Put the shipped policy in force where there is none, or what is new in it; returns the number in force.
+
+    Rules that people changed stay as they left them.
     """
     present = newest(tx)
     if present is None:
         return publish(tx, shipped(), SHIPPED_BY, now)
-    version = present.policy.version
-    if present.created_by == SHIPPED_BY and present.policy != shipped(version):
-        return publish(tx, shipped(), SHIPPED_BY, now)
-    return version
+    own = present.own
+    if own is None:
+        own = frozenset() if present.created_by == SHIPPED_BY else book.own_of_old(present.policy, shipped())
+    merged = book.merged(present.policy, own, shipped())
+    if merged == present.policy:
+        return present.policy.version
+    return publish(tx, merged, SHIPPED_BY, now, Deed("shipped", "an update of Fettle brought it", own))
 
 
 def record_clashes(

@@ -31,6 +31,8 @@ class Published:
     policy: Policy
     body: bytes
     created_by: str
+    own: frozenset[str] | None = None
+    """Rules that people made differ from what ships; None where the store does not say."""
 
     def variant(self, endpoint_class: str) -> Variant:
         """The part of it that agents of that class judge by, as they get it."""
@@ -57,9 +59,10 @@ def newest_version(tx: sa.Connection) -> int:
 
 def newest(tx: sa.Connection) -> Published | None:
     """The policy in force; None where there is none yet."""
-    columns = (PolicyVersion.version, PolicyVersion.body, PolicyVersion.created_by)
+    columns = (PolicyVersion.version, PolicyVersion.body, PolicyVersion.created_by, PolicyVersion.own)
     row = tx.execute(sa.select(*columns).order_by(PolicyVersion.version.desc()).limit(1)).one_or_none()
     if row is None:
         return None
     body = bytes(row.body)
-    return Published(dataclasses.replace(policies.decode(body), version=row.version), body, row.created_by)
+    own = None if row.own is None else frozenset(row.own)
+    return Published(dataclasses.replace(policies.decode(body), version=row.version), body, row.created_by, own)

@@ -17,7 +17,10 @@ _WAS_HELD = sa.text("stage <> ''")
 
 
 class PolicyVersion(Model):
-    """A policy as agents get it (fettle_protocol.policy.encode); the highest version is in force."""
+    """A whole policy (fettle_protocol.policy.encode), of which agents get their class's part; the highest version is in force.
+
+    `own` names the rules that people made differ from what ships, so that an update leaves them be; None: not known.
+    """
 
     __tablename__ = "policies"
 
@@ -25,6 +28,7 @@ class PolicyVersion(Model):
     body: Mapped[bytes] = mapped_column(sa.LargeBinary)
     created_at: Mapped[dt.datetime] = mapped_column(Utc)
     created_by: Mapped[str] = mapped_column(sa.String(120))
+    own: Mapped[list[str] | None] = mapped_column(sa.JSON(none_as_null=True))
 
 
 class Fault(Model):
