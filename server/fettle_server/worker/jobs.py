@@ -22,8 +22,10 @@ from fettle_server.journal import actions as journal
 from fettle_server.journal import queries as journal_queries
 from fettle_server.proactive import actions as proactive
 from fettle_server.proactive import sweep as proactive_sweep
+from fettle_server.proactive.maintenance import actions as maintenance
+from fettle_server.proactive.maintenance.rules import Task, TaskKind
 from fettle_server.reactive import actions as reactive
-from fettle_server.worker import notices
+from fettle_server.worker import forecasts, notices, proofs
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -147,7 +149,10 @@ def watch_certificates(work: Work, now: dt.datetime) -> bool:
 def _watch_certificate(work: Work, path: Path, now: dt.datetime) -> None:
     certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
     left = certificate.not_valid_after_utc - now
+    key = f"certificate/server:{path.name}"
     if left > _EXPIRY_WARNING:
+        with work.engine.begin() as tx:
+            maintenance.withdraw(tx, key, "It was renewed", now)
         return
     subject = f"certificate:{path.name}"[:120]
     observed.log().warning("a certificate of the server ends soon", file=path.name, days=left.days)
@@ -156,15 +161,26 @@ def _watch_certificate(work: Work, path: Path, now: dt.datetime) -> None:
         if not last or now - last[0].at >= dt.timedelta(hours=23):
             detail = {"not_after": certificate.not_valid_after_utc.isoformat(), "days": left.days}
             journal.record(tx, "certificate.expiring", "system", subject, None, detail, now)
+        ends_on = certificate.not_valid_after_utc.date()
+        reason = f"It ends on {ends_on:%d %B %Y}: agents or people are refused from then on."
+        due_on = max(ends_on - dt.timedelta(days=14), now.date())
+        title = f"Renew the server's certificate {path.name}"
+        maintenance.propose(tx, Task(TaskKind.CERTIFICATE, key, title, reason, None, None, None, due_on), now)
 
 
 JOBS: tuple[Job, ...] = (
     Job("mark unknown", 5, mark_unknown),
     Job("notices", 2, notices.tell),
+    Job("follow proofs", 5, proofs.follow),
+    Job("begin proofs", 300, proofs.begin),
     Job("settle clashes", 60, settle_clashes),
     Job("settle revoked", 60, settle_revoked),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
+    Job("days", 300, forecasts.summarise_days),
+    Job("forecasts", 300, forecasts.make_forecasts),
+    Job("tell forecasts", 60, forecasts.tell_forecasts),
+    Job("drop days", 3600, forecasts.drop_days),
     Job("drop history", 3600, drop_history),
     Job("drop events", 3600, drop_events),
     Job("drop notices", 3600, notices.drop_old),

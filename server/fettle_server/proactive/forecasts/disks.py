@@ -74,7 +74,7 @@ def _since_change(points: list[tuple[int, float]], jump: float) -> list[tuple[in
     for window in (WINDOW_DAYS, 30):
         part = [point for point in points if point[0] > newest - window]
         line = trend.fit(part, jump=jump)
-        if line and abs(line.slope - recent.slope) <= 2.5 * (recent.slope_variance + line.slope_variance) ** 0.5:
+        if line and abs(line.slope - recent.slope) <= 3 * recent.slope_variance**0.5:
             return part
     return lately
 

@@ -22,7 +22,7 @@ RULES = (
     CERTIFICATE,
 )  # fmt: skip
 HISTORY_DAYS = 60
-TAIL_DAYS = 15
+TAIL_DAYS = 13
 TAIL_REACH_DAYS = 390
 STALE = dt.timedelta(days=7)
 """Of a PC that has not been heard of for so long nothing new is told."""
