@@ -9,6 +9,7 @@ import zlib
 import pytest
 import sqlalchemy as sa
 from fettle_protocol import packing, policy
+from fettle_protocol.policy import EndpointClass
 from fettle_protocol.v1 import link_pb2
 from fettle_server import clock
 from fettle_server.estate import history
@@ -33,6 +34,12 @@ def row(store, pk, *columns):
     return store.rows(sa.select(*columns).where(Endpoint.pk == pk))[0]
 
 
+def news(line, stream):
+    """What the stream is told when the writer next looks for policies and classes."""
+    line.writer._policy_read_s = -10.0
+    return [downlink(answer) for answer in line.writer.idle() if getattr(answer, "stream", 0) == stream]
+
+
 # ---- who is let in ----
 
 
@@ -42,12 +49,12 @@ def test_a_known_certificate_is_welcomed_with_the_policy(store, line):
     down = downlink(answer)
     assert (answer.endpoint_pk, answer.instance) == (pk, "i1")
     assert down.welcome.events_acked == 0
-    assert policy.decode(down.policy.json) == shipped(1)
+    assert policy.decode(down.policy.json) == policy.for_agents(shipped(1), EndpointClass.FIXED)
 
 
 def test_an_agent_that_holds_the_policy_is_not_sent_it_again(store, line):
     pk = store.endpoint()
-    body = policy.encode(shipped(1))
+    body = policy.encode(policy.for_agents(shipped(1), EndpointClass.FIXED))
     _, answer = line.knock(pk, policy_version=1, policy_digest=policy.digest(body))
     assert not downlink(answer).HasField("policy")
 
@@ -88,7 +95,7 @@ def test_attaching_connects_and_tells_who_it_is(store, line):
     line.attach(pk)
     columns = (Endpoint.connected, Endpoint.name, Endpoint.system, Endpoint.state, Endpoint.search, Endpoint.policy_version)
     connected, name, system, state, search, version = row(store, pk, *columns)
-    assert (connected, name, system, state, version) == (True, f"pc-{pk}", "linux", "well", 1)
+    assert (connected, name, system, state, version) == (True, f"pc-{pk}", "linux", "well", 0)
     assert f"pc-{pk}" in search
 
 
@@ -356,9 +363,42 @@ def test_a_new_policy_is_pushed_to_everybody_connected(store, line, now):
     stream = line.attach(store.endpoint())
     with store.begin() as tx:
         publish(tx, shipped(), "user:ada", now)
-    line.writer._policy_read_s = -10.0
-    pushed = [answer for answer in line.writer.idle() if getattr(answer, "stream", 0) == stream]
-    assert downlink(pushed[0]).policy.version == 2
+    (pushed,) = news(line, stream)
+    assert pushed.policy.version == 2
+    assert news(line, stream) == []
+
+
+def test_a_stream_that_attaches_while_a_policy_is_published_gets_it(store, line, now):
+    stream, _ = line.knock(store.endpoint())
+    with store.begin() as tx:
+        publish(tx, shipped(), "user:ada", now)
+    assert news(line, stream) == []
+    pushed = [answer for answer in line.writer.take([Attached(stream)]) if getattr(answer, "stream", 0) == stream]
+    assert downlink(pushed[-1]).policy.version == 2
+
+
+def test_an_endpoint_of_another_class_gets_the_rules_of_that_class(store, line, now):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    with store.begin() as tx:
+        tx.execute(sa.update(Endpoint).values(endpoint_class="staff laptop", classed_at=clock.utc_now()))
+    (pushed,) = news(line, stream)
+    assert policy.decode(pushed.policy.json) == policy.for_agents(shipped(1), EndpointClass.STAFF_LAPTOP)
+    assert news(line, stream) == []
+
+
+def test_an_endpoint_holds_the_version_that_it_says_it_judges_by(store, line):
+    pk = store.endpoint()
+    stream = line.attach(pk)
+    assert row(store, pk, Endpoint.policy_version) == (0,)
+    line.say(stream, link_pb2.Uplink(vitals=link_pb2.Vitals(at_ms=clock.now_ms(), policy_version=1)))
+    assert row(store, pk, Endpoint.policy_version) == (1,)
+
+
+def test_an_agent_with_another_policy_of_the_same_number_holds_none_that_counts(store, line):
+    pk = store.endpoint()
+    line.attach(pk, policy_version=1, policy_digest=7)
+    assert row(store, pk, Endpoint.policy_version) == (0,)
 
 
 # ---- clashes ----
