@@ -22,6 +22,7 @@ from fettle_server.ingest.pieces import NOTHING, Came, Clash, Judging, Nothing, 
 from fettle_server.proactive.actions import record_clashes
 from fettle_server.proactive.detection import detect
 from fettle_server.proactive.rules import Clear, Held, Raise, Signal
+from fettle_server.proactive.stages.orders import Orders, in_force
 
 _BACK_OFF_FIRST_S = 0.05
 _BACK_OFF_MAX_S = 2.0
@@ -31,6 +32,7 @@ LEAVING = {
     "booted": "", "woke": "", "agent started": "",
 }  # fmt: skip
 """What an endpoint that tells of such a change is about to do; empty: to stay."""
+_ORDERS_EVERY = dt.timedelta(seconds=2)
 _NEVER = (sa.exc.DataError, sa.exc.IntegrityError)
 
 
@@ -46,6 +48,8 @@ class Committer:
         self._reopen_within = reopen_within
         self._may_wait = may_wait
         self._weeks: set[int] = set()
+        self._orders: Orders | None = None
+        self._orders_read_at = clock.utc_now()
         self.policy: Policy | None = None
 
     def settle(self, pieces: Sequence[Piece], refuse: Callable[[Piece], None]) -> None:
@@ -117,8 +121,17 @@ class Committer:
         history.store(tx, batch.hours, self._weeks)
         signals = batch.signals + record_clashes(tx, batch.clashes, now)
         if signals:
-            detect(tx, signals, policy=self.policy, now=now, reopen_within=self._reopen_within)
+            orders = self._orders_at(tx, signals, now)
+            detect(tx, signals, policy=self.policy, now=now, reopen_within=self._reopen_within, orders=orders)
         reports.detach(tx, list(batch.ended.items()), now)
+
+    def _orders_at(self, tx: sa.Connection, signals: Sequence[tuple[int, Signal]], now: dt.datetime) -> Orders | None:
+        """What people ordered to be held back: read where a fault begins, and not again for two seconds."""
+        if not any(type(signal) is Raise for _, signal in signals):
+            return None
+        if self._orders is None or not dt.timedelta(0) <= now - self._orders_read_at < _ORDERS_EVERY:
+            self._orders, self._orders_read_at = in_force(tx, now), now
+        return self._orders
 
 
 class _Sorted:

@@ -2,7 +2,8 @@
 
 Everything that one transaction may touch is read first, each endpoint's signals are folded in their order in memory, and
 the outcome is written in bulk. What was said before changes nothing: a fault that is open is not raised twice, one that is
-not open is not cleared.
+not open is not cleared. A fault that a stage holds back (proactive.stages) opens no incident here; what becomes of it
+then is decided by proactive.causes.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from fettle_server.estate.endpoints.reports import Event, record_events
 from fettle_server.estate.endpoints.rules import Health, health
 from fettle_server.estate.tables import Endpoint
 from fettle_server.journal.actions import Line, record_all
+from fettle_server.proactive.causes.families import Place, spread_of, wider_keys
 from fettle_server.proactive.rules import (
     FORECASTS,
     RECONCILED,
@@ -33,10 +35,28 @@ from fettle_server.proactive.rules import (
     Standing,
     standing,
 )
+from fettle_server.proactive.stages.orders import Orders, in_force
+from fettle_server.proactive.stages.orders import count as count_orders
+from fettle_server.proactive.stages.rules import (
+    FLAPS_WITHIN,
+    JOINS,
+    Facts,
+    Hold,
+    Stage,
+    Surroundings,
+    Wider,
+    ask,
+    quiet_for,
+)
+from fettle_server.proactive.stages.trail import Trail, ended, entry
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 
 ACTOR = "system"
+TEST = "test"
+"""The topic of faults that prove that alerts work."""
+_TOLD = ("", Stage.PARENT.value)
+"""The stages of a fault that its incident counts."""
 
 
 @dataclass(slots=True)
@@ -48,8 +68,10 @@ class _Open:
     instance: str
     severity: str
     ticket: Ticket | None
+    stage: str = ""
     begin: Raise | None = None
     end: Clear | None = None
+    hold: Hold | None = None
 
 
 @dataclass(slots=True)
@@ -64,6 +86,9 @@ class _Patient:
     state: str
     state_since: dt.datetime | None
     open_incidents: int
+    room_id: int | None
+    model: str
+    build: str
     faults: dict[tuple[str, str], _Open] = field(default_factory=dict)
     moved_at: dt.datetime | None = None
 
@@ -79,13 +104,19 @@ def detect(
     policy: Policy | None,
     now: dt.datetime,
     reopen_within: dt.timedelta,
+    orders: Orders | None = None,
 ) -> None:
-    """Take in what endpoints (by pk, each in its own order) say of their faults."""
+    """Take in what endpoints (by pk, each in its own order) say of their faults.
+
+    `orders` are the windows, silences and calendars; None: they are read where they are needed.
+    """
     candidates = {pk for pk, signal in signals if type(signal) is not Held}
     candidates |= _holding(tx, {pk for pk, signal in signals if type(signal) is Held} - candidates)
     relevant = [(pk, signal) for pk, signal in signals if pk in candidates]
     if relevant:
-        _Round(tx, policy, now, reopen_within).run(candidates, relevant)
+        if orders is None and any(type(signal) is Raise for _, signal in relevant):
+            orders = in_force(tx, now)
+        _Round(tx, policy, now, Board(tx, now, reopen_within), orders or Orders()).run(candidates, relevant)
 
 
 def _holding(tx: sa.Connection, pks: set[int]) -> set[int]:
@@ -98,21 +129,26 @@ def _holding(tx: sa.Connection, pks: set[int]) -> set[int]:
 
 IS_OPEN = sa.text("cleared_at IS NULL")
 _STATE = bulk_update(Endpoint, Endpoint.pk, "state", "state_since", "watch_faults", "ill_faults", "open_incidents")
-_CLEAR = bulk_update(Fault, Fault.id, "cleared_at", "clear_reason", "evidence")
+_CLEAR = bulk_update(Fault, Fault.id, "cleared_at", "clear_reason", "evidence", "trail")
 _ADD = bulk_insert(
     Fault, "endpoint_pk", "rule", "instance", "severity", "since_at", "raised_at", "cleared_at", "clear_reason", "value",
-    "detail", "evidence", "time_adjusted", "policy_version", "incident_number",
+    "detail", "evidence", "time_adjusted", "policy_version", "incident_number", "stage", "stage_reason",
+    "held_until", "trail",
 )  # fmt: skip
 
 
 class _Round:
     """One transaction's faults, from reading to writing."""
 
-    def __init__(self, tx: sa.Connection, policy: Policy | None, now: dt.datetime, reopen_within: dt.timedelta) -> None:
+    def __init__(self, tx: sa.Connection, policy: Policy | None, now: dt.datetime, board: Board, orders: Orders) -> None:
         self._tx = tx
         self._policy = policy
         self._now = now
-        self._board = Board(tx, now, reopen_within)
+        self._board = board
+        self._orders = orders
+        self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
+        self._over_at: dict[int, dt.datetime] = {}
+        self._counted: list[int] = []
         self._patients: dict[int, _Patient] = {}
         self._standings: dict[tuple[str, str, str], Standing] = {}
         self._new: list[tuple[_Patient, _Open]] = []
@@ -121,12 +157,12 @@ class _Round:
 
     def run(self, pks: set[int], signals: Sequence[tuple[int, Signal]]) -> None:
         self._read(pks, signals)
-        for pk, signal in signals:
+        for place, (pk, signal) in enumerate(signals):
             patient = self._patients.get(pk)
             if patient is None:
                 continue  # the endpoint was removed meanwhile
             if type(signal) is Raise:
-                self._raise(patient, signal)
+                self._raise(patient, signal, self._over_at.get(place))
             elif type(signal) is Clear:
                 self._clear(patient, signal)
             elif type(signal) is Held:
@@ -138,29 +174,118 @@ class _Round:
         ordered = sorted(pks)
         columns = (
             Endpoint.pk, Endpoint.id, Endpoint.name, Endpoint.school_id, Endpoint.connected, Endpoint.state,
-            Endpoint.state_since, Endpoint.open_incidents,
+            Endpoint.state_since, Endpoint.open_incidents, Endpoint.room_id, Endpoint.model, Endpoint.system_version,
         )  # fmt: skip
         endpoints = sa.select(*columns).where(Endpoint.pk.in_(ordered)).order_by(Endpoint.pk).with_for_update()
         for row in self._tx.execute(endpoints):
             self._patients[row[0]] = _Patient(*row)
         faults = sa.select(
-            Fault.endpoint_pk, Fault.id, Fault.rule, Fault.instance, Fault.severity, Fault.incident_number
+            Fault.endpoint_pk, Fault.id, Fault.rule, Fault.instance, Fault.severity, Fault.incident_number, Fault.stage
         ).where(Fault.endpoint_pk.in_(ordered), IS_OPEN)
         rows = self._tx.execute(faults).all()
-        causes = {self._cause(pk, signal) for pk, signal in signals if type(signal) is Raise and pk in self._patients}
+        raises = [(pk, signal) for pk, signal in signals if type(signal) is Raise and pk in self._patients]
+        causes = {key for pk, signal in raises for key in self._causes(self._patients[pk], signal)}
         since = from_ms(min(signal.at_ms for _, signal in signals))
         self._board.read(causes, {row[5] for row in rows if row[5] is not None}, since)
-        for pk, fault_id, rule, instance, severity, number in rows:
-            fault = _Open(fault_id, rule, instance, severity, self._board.ticket(number))
-            self._patients[pk].faults[rule, instance] = fault
+        for pk, fault_id, rule, instance, severity, number, stage in rows:
+            ticket = self._board.ticket(number) if stage in _TOLD else None
+            self._patients[pk].faults[rule, instance] = _Open(fault_id, rule, instance, severity, ticket, stage)
+        if raises:
+            self._over_at = _over_at(signals)
+        self._read_openings({pk for pk, _ in raises}, since)
 
-    def _raise(self, patient: _Patient, signal: Raise) -> None:
+    def _read_openings(self, raising: set[int], since: dt.datetime) -> None:
+        """When the same faults were raised before, of endpoints that raise some or have one that comes and goes."""
+        pks = raising | {
+            patient.pk
+            for patient in self._patients.values()
+            if any(fault.ticket is not None and fault.ticket.quiet_until is not None for fault in patient.faults.values())
+        }
+        if not pks:
+            return
+        statement = (
+            sa.select(Fault.endpoint_pk, Fault.rule, Fault.instance, Fault.raised_at)
+            .where(Fault.endpoint_pk.in_(sorted(pks)), Fault.raised_at >= min(since, self._now) - FLAPS_WITHIN)
+            .order_by(Fault.raised_at)
+        )
+        for pk, rule, instance, raised_at in self._tx.execute(statement):
+            self._openings.setdefault((pk, rule, instance), []).append(raised_at)
+
+    def _causes(self, patient: _Patient, signal: Raise) -> tuple[str, ...]:
+        """The keys of the incidents that a fault may belong to: its endpoint's own, and those of wider causes."""
+        place = Place(patient.school_id, patient.room_id, patient.model, patient.build)
+        return (self._cause(patient, signal), *wider_keys(self._policy, signal.rule, signal.instance, place))
+
+    def _raise(self, patient: _Patient, signal: Raise, over_at: dt.datetime | None) -> None:
         if (signal.rule, signal.instance) in patient.faults:
             return
         at = from_ms(signal.at_ms)
+        openings = self._openings.setdefault((patient.pk, signal.rule, signal.instance), [])
+        hold = self._ask(patient, signal, over_at, [moment for moment in openings if at - FLAPS_WITHIN < moment <= at])
+        fault = _Open(0, signal.rule, signal.instance, signal.severity, None, "", signal, hold=hold)
+        if hold is None or hold.stage in JOINS:
+            fault.ticket = self._tell(patient, signal, hold, openings)
+        else:
+            fault.stage = hold.stage
+            if hold.order:
+                self._counted.append(hold.order)
+            if hold.stage is Stage.PARENT:
+                fault.ticket = self._join(patient, signal, hold)
+        openings.append(at)
+        patient.faults[signal.rule, signal.instance] = fault
+        patient.moved_at = at
+        self._new.append((patient, fault))
+
+    def _ask(
+        self, patient: _Patient, signal: Raise, over_at: dt.datetime | None, earlier: Sequence[dt.datetime]
+    ) -> Hold | None:
+        """The stage that holds the fault back, or by which it joins an incident."""
+        known = self._policy.rule(signal.rule) if self._policy else None
+        at = from_ms(signal.at_ms)
+        own, *wider = (self._board.of_cause(key) for key in self._causes(patient, signal))
+        facts = Facts(
+            endpoint_pk=patient.pk,
+            school_id=patient.school_id,
+            room_id=patient.room_id,
+            rule=signal.rule,
+            severity=signal.severity,
+            at=at,
+            spread=spread_of(self._policy, signal.rule),
+            gather=dt.timedelta(seconds=known.gather_s) if known else dt.timedelta(0),
+            hold_until=from_ms(signal.hold_ms) if signal.hold_ms else None,
+            over_at=over_at,
+        )
+        around = Surroundings(
+            orders=self._orders.orders,
+            exam=self._orders.exam(patient.school_id, patient.room_id, self._now),
+            wider=[_wider(ticket) for ticket in wider if ticket is not None],
+            earlier=earlier,
+            incident=own.number if own is not None and own.is_open else None,
+            returns=own is not None and not own.is_open and self._board.would_return(own, at),
+        )
+        return ask(facts, around, self._now)
+
+    def _tell(self, patient: _Patient, signal: Raise, hold: Hold | None, openings: list[dt.datetime]) -> Ticket:
+        """The fault is an incident, or joins one; that it comes and goes is said once an hour."""
+        at = from_ms(signal.at_ms)
+        ticket = self._board.raised(self._finding(patient, signal))
+        if hold is not None and hold.stage is Stage.FLAPPING and not ticket.is_shared:
+            is_news = ticket.quiet_until is None or _hour(openings[-1]) != _hour(at)
+            until = max(at, self._now) + quiet_for([*openings, at])
+            self._board.comes_and_goes(ticket, at, until, hold.reason if is_news else "")
+        return ticket
+
+    def _join(self, patient: _Patient, signal: Raise, hold: Hold) -> Ticket:
+        ticket = self._board.ticket(hold.parent)
+        assert ticket is not None
         means = self._standing(signal.rule, signal.instance, patient.name)
-        found = Finding(
-            cause=f"endpoint:{patient.pk}/{means.topic}",
+        self._board.joined(ticket, from_ms(signal.at_ms), f"{patient.name}: {means.title}", {"endpoint_id": patient.id})
+        return ticket
+
+    def _finding(self, patient: _Patient, signal: Raise) -> Finding:
+        means = self._standing(signal.rule, signal.instance, patient.name)
+        return Finding(
+            cause=self._cause(patient, signal),
             endpoint_pk=patient.pk,
             endpoint_id=patient.id,
             school_id=patient.school_id,
@@ -168,8 +293,7 @@ class _Round:
             severity=signal.severity,
             impact=means.impact,
             title=means.title,
-            at=at,
-            urgency="low" if signal.rule in FORECASTS else "",
+            at=from_ms(signal.at_ms),
             detail={
                 "rule": signal.rule,
                 "instance": signal.instance,
@@ -178,11 +302,10 @@ class _Round:
                 "since_ms": signal.since_ms,
                 "evidence": signal.evidence,
             },
+            origin="server" if signal.rule in SERVER_RULES else "agent",
+            room_id=patient.room_id,
+            is_test=means.topic == TEST,
         )
-        fault = _Open(0, signal.rule, signal.instance, signal.severity, self._board.raised(found), signal)
-        patient.faults[signal.rule, signal.instance] = fault
-        patient.moved_at = at
-        self._new.append((patient, fault))
 
     def _clear(self, patient: _Patient, signal: Clear) -> None:
         fault = patient.faults.pop((signal.rule, signal.instance), None)
@@ -201,7 +324,10 @@ class _Round:
         if signal.reason == RECOVERED:
             detail |= {"value": signal.value, "since_ms": signal.since_ms, "evidence": signal.evidence}
         title = self._standing(signal.rule, signal.instance, patient.name).title
-        self._board.cleared(fault.ticket, title, from_ms(signal.at_ms), left, detail)
+        quiet = None
+        if fault.ticket.quiet_until is not None and not fault.ticket.is_shared:
+            quiet = quiet_for(self._openings.get((patient.pk, signal.rule, signal.instance), ()))
+        self._board.cleared(fault.ticket, title, from_ms(signal.at_ms), left, detail, quiet)
 
     def _reconcile(self, patient: _Patient, signal: Held) -> None:
         """Clear what the agent, which has told everything, does not hold open: it was lost with an old spool."""
@@ -215,12 +341,13 @@ class _Round:
             found = self._standings[key] = standing(self._policy, rule, instance, name)
         return found
 
-    def _cause(self, pk: int, signal: Raise) -> str:
-        return f"endpoint:{pk}/{self._standing(signal.rule, signal.instance, self._patients[pk].name).topic}"
+    def _cause(self, patient: _Patient, signal: Raise) -> str:
+        return f"endpoint:{patient.pk}/{self._standing(signal.rule, signal.instance, patient.name).topic}"
 
     def _write(self) -> None:
         self._board.write()
-        _ADD.run(self._tx, [_row(patient.pk, fault) for patient, fault in self._new])
+        _ADD.run(self._tx, [_row(patient.pk, fault, to_ms(self._now)) for patient, fault in self._new])
+        count_orders(self._tx, self._counted)
         self._write_cleared()
         self._write_states()
         record_events(self._tx, self._notes)
@@ -229,9 +356,9 @@ class _Round:
         if not self._over:
             return
         ids = [fault.id for fault in self._over]
-        rows = self._tx.execute(sa.select(Fault.id, Fault.evidence).where(Fault.id.in_(ids)))
-        evidence: dict[int, dict[str, Any]] = {row.id: row.evidence for row in rows}
-        _CLEAR.run(self._tx, [_ending(fault, evidence[fault.id]) for fault in self._over])
+        rows = self._tx.execute(sa.select(Fault.id, Fault.evidence, Fault.trail).where(Fault.id.in_(ids)))
+        before = {row.id: (row.evidence, row.trail) for row in rows}
+        _CLEAR.run(self._tx, [_ending(fault, *before[fault.id]) for fault in self._over])
 
     def _write_states(self) -> None:
         rows, lines = [], []
@@ -252,25 +379,54 @@ class _Round:
         record_all(self._tx, lines)
 
 
-def _row(pk: int, fault: _Open) -> tuple[Any, ...]:
-    begin, end = fault.begin, fault.end
+def _over_at(signals: Sequence[tuple[int, Signal]]) -> dict[int, dt.datetime]:
+    """When each raised fault (by its place among the signals) ended, as far as the same signals tell."""
+    ends: dict[tuple[int, str, str], int] = {}
+    found: dict[int, dt.datetime] = {}
+    for place in range(len(signals) - 1, -1, -1):
+        pk, signal = signals[place]
+        if type(signal) is Clear:
+            ends[pk, signal.rule, signal.instance] = signal.at_ms
+        elif type(signal) is Raise:
+            end_ms = ends.pop((pk, signal.rule, signal.instance), None)
+            if end_ms is not None:
+                found[place] = from_ms(end_ms)
+    return found
+
+
+def _wider(ticket: Ticket) -> Wider:
+    return Wider(ticket.number, ticket.title, ticket.opened_at, None if ticket.is_open else ticket.resolved_at)
+
+
+def _hour(moment: dt.datetime) -> int:
+    return to_ms(moment) // 3_600_000
+
+
+def _row(pk: int, fault: _Open, now_ms: int) -> tuple[Any, ...]:
+    begin, end, hold = fault.begin, fault.end, fault.hold
     assert begin is not None
-    assert fault.ticket is not None
     evidence: dict[str, Evidence] = {"raised": begin.evidence}
     cleared_ms, reason, adjusted = None, "", begin.adjusted
     if end is not None:
         evidence["cleared"] = end.evidence
         cleared_ms, reason, adjusted = end.at_ms, end.reason, adjusted or end.adjusted
+    number = fault.ticket.number if fault.ticket is not None else hold.parent if hold is not None else None
+    why, until_ms, trail = "", None, "[]"
+    if hold is not None:
+        is_over = hold.stage in JOINS or end is not None
+        trail = as_json([entry(hold.stage, hold.reason, now_ms, now_ms if is_over else None)])
+        why = "" if hold.stage in JOINS else hold.reason
+        until_ms = to_ms(hold.until) if hold.until is not None and not is_over else None
     return (
         pk, begin.rule, begin.instance, begin.severity, begin.since_ms, begin.at_ms, cleared_ms, reason, begin.value,
-        begin.detail, as_json(evidence), adjusted, begin.policy_version, fault.ticket.number,
+        begin.detail, as_json(evidence), adjusted, begin.policy_version, number, fault.stage, why, until_ms, trail,
     )  # fmt: skip
 
 
-def _ending(fault: _Open, evidence: dict[str, Any]) -> tuple[int, int, str, str]:
+def _ending(fault: _Open, evidence: dict[str, Any], trail: Trail) -> tuple[int, int, str, str, str]:
     assert fault.end is not None
     whole = as_json(evidence | {"cleared": fault.end.evidence})
-    return fault.id, fault.end.at_ms, fault.end.reason, whole
+    return fault.id, fault.end.at_ms, fault.end.reason, whole, as_json(ended(trail, fault.end.at_ms))
 
 
 def _moved(patient: _Patient, state: Health, now: dt.datetime) -> Line:

@@ -27,6 +27,7 @@ from fettle_server.reactive.tickets import ACTOR, CHANGE, COLUMNS, ENTRY, Cause,
 __all__ = ["Board", "Cause", "Finding", "Ticket", "open_for_cause", "resolve_cause"]
 
 BY_ITSELF = "Resolved by itself: its last fault is over"
+ALL_OVER = "Resolved by itself: everything that was part of it is over"
 
 
 class Board:
@@ -46,6 +47,7 @@ class Board:
         self._lines: list[tuple[Ticket, str, dict[str, Any]]] = []
         self._messages: list[tuple[Ticket, str, str]] = []
         self._priorities: dict[tuple[str, str], int] = {}
+        self._changed: dict[int, Ticket] = {}
         self.opened: dict[int, int] = defaultdict(int)
 
     def read(self, causes: Iterable[str], numbers: Iterable[int], since: dt.datetime) -> None:
@@ -70,11 +72,15 @@ class Board:
         """The incident of that cause: the open one, else the one that was resolved last."""
         return self._by_cause.get(cause)
 
+    def would_return(self, ticket: Ticket, at: dt.datetime) -> bool:
+        """True where a fault that is back at that time reopens the incident."""
+        return rules.returns(ticket.state, ticket.resolved_at, at, self._within)
+
     def raised(self, found: Finding) -> Ticket:
         """The incident that the fault belongs to: one that is open, one that it reopens, or a new one."""
         ticket = self._by_cause.get(found.cause)
         if ticket is None or not ticket.is_open:
-            again = ticket is not None and rules.returns(ticket.state, ticket.resolved_at, found.at, self._within)
+            again = ticket is not None and self.would_return(ticket, found.at)
             ticket = self._reopen(ticket, found) if ticket is not None and again else self._open(found)
         elif ticket.quiet_until is None:
             self.say(ticket, "joined", "incident.joined", found.at, found.title, found.detail)
@@ -105,15 +111,15 @@ class Board:
         waits for so long.
         """
         ticket.is_changed = True
-        ticket.open_faults = max(0, ticket.open_faults - 1) if ticket.is_shared else left
+        if ticket.is_shared:
+            self._cleared_of_many(ticket, at)
+            return
+        ticket.open_faults = left
         if quiet is not None:
             ticket.quiet_until = max(at, self._now) + quiet
             return
-        ends = not ticket.open_faults and ticket.is_open
-        if ticket.is_shared:
-            self._lines.append((ticket, "incident.changed", {"what": "fault cleared", "title": ticket.title}))
-        else:
-            self.say(ticket, "fault cleared", None if ends else "incident.changed", at, title, detail)
+        ends = not left and ticket.is_open
+        self.say(ticket, "fault cleared", None if ends else "incident.changed", at, title, detail)
         if ends:
             self.resolve(ticket, at, BY_ITSELF)
 
@@ -148,7 +154,7 @@ class Board:
         ticket = self._by_cause.get(found.cause)
         if ticket is not None and ticket.is_open:
             return ticket
-        if ticket is not None and rules.returns(ticket.state, ticket.resolved_at, found.at, self._within):
+        if ticket is not None and self.would_return(ticket, found.at):
             self._reopen(ticket, found)
             ticket.is_changed, ticket.title = True, found.title
             return ticket
@@ -187,8 +193,22 @@ class Board:
             (ticket.number, to_ms(at), kind, ACTOR, text, as_json(detail)) for ticket, kind, at, text, detail in self._entries
         ]
         ENTRY.run(self._tx, entries)
+        changed = [ticket for ticket in self._changed.values() if ticket.is_open]
+        self._lines += [(ticket, "incident.changed", {"what": "fault cleared", "title": ticket.title}) for ticket in changed]
         record_all(self._tx, self._journal())
         enqueue(self._tx, [self._message(*message) for message in self._messages])
+
+    def _cleared_of_many(self, ticket: Ticket, at: dt.datetime) -> None:
+        """One fault fewer of an incident that endpoints share: with the last it resolves, unless it comes and goes."""
+        ticket.open_faults = max(0, ticket.open_faults - 1)
+        if not ticket.is_open:
+            return
+        flaps = ticket.reopened >= rules.FLAPS_REOPENED and at - ticket.opened_at <= rules.FLAPS_WITHIN
+        if not ticket.open_faults and not flaps:
+            self.resolve(ticket, at, ALL_OVER)
+            return
+        ticket.quiet_until = self._now + (rules.SPLIT_AFTER if ticket.open_faults else rules.QUIET)
+        self._changed.setdefault(ticket.number, ticket)
 
     def _take(self, ticket: Ticket) -> None:
         known = self._by_number.setdefault(ticket.number, ticket)

@@ -30,6 +30,15 @@ class Scope(StrEnum):
     BUILD = "build"
 
 
+SPLIT_AFTER = dt.timedelta(minutes=10)
+"""A wider cause of which nothing more recovers for so long is looked at again: most may be well, and the rest ill by itself."""
+SPLIT_SHARE = 0.7
+"""The share of a wider cause's faults that must be over until it counts as over."""
+FLAPS_WITHIN = dt.timedelta(hours=6)
+FLAPS_REOPENED = 2
+QUIET = dt.timedelta(hours=2)
+"""A shared incident that came back so often in that time stays open until it was quiet for so long."""
+
 OPEN_STATES = (IncidentState.NEW, IncidentState.ASSIGNED, IncidentState.IN_PROGRESS, IncidentState.WAITING)
 
 

@@ -76,7 +76,7 @@ def test_faults_of_one_topic_join_and_the_worse_one_decides(store, line, stream,
 
 
 def test_faults_of_two_topics_are_two_incidents(store, line, stream, pk, tell):
-    line.events(stream, tell.raised(), tell.raised("dns-lost", ""))
+    line.events(stream, tell.raised(), tell.raised("memory-exhausted", ""))
     assert len(incidents(store)) == 2
     assert endpoint(store, pk) == ("ill", 0, 2, 2)
 
@@ -141,11 +141,11 @@ def test_an_agent_that_was_cut_off_tells_both_with_the_right_times(store, line, 
 
 
 def test_an_agent_in_sync_disowns_what_it_does_not_hold(store, line, stream, pk, tell):
-    line.events(stream, tell.raised(), tell.raised("dns-lost", ""))
-    held = [link_pb2.OpenFault(rule="dns-lost")]
+    line.events(stream, tell.raised(), tell.raised("memory-exhausted", ""))
+    held = [link_pb2.OpenFault(rule="memory-exhausted")]
     line.say(stream, vitals(held, spool_events=0))
     rows = store.rows(sa.select(Fault.rule, Fault.clear_reason).order_by(Fault.rule))
-    assert [tuple(row) for row in rows] == [("disk-full", "reconciled"), ("dns-lost", "")]
+    assert [tuple(row) for row in rows] == [("disk-full", "reconciled"), ("memory-exhausted", "")]
     assert endpoint(store, pk) == ("ill", 0, 1, 1)
 
 

@@ -47,11 +47,7 @@ def suppressions(tx: sa.Connection, person: Person, now: dt.datetime, *, over: b
         .outerjoin(School, School.id == Suppression.school_id)
         .outerjoin(Room, Room.id == Suppression.room_id)
         .outerjoin(Endpoint, Endpoint.pk == Suppression.endpoint_pk)
-        .where(
-            is_over
-            if over
-            else sa.and_(Suppression.ended_at.is_(None), sa.or_(Suppression.ends_at.is_(None), Suppression.ends_at > now))
-        )
+        .where(is_over if over else lasts)
         .order_by(Suppression.id.desc())
         .limit(_LIMIT)
     )

@@ -185,7 +185,9 @@ def duplicate(_facts: Facts, around: Surroundings, _now: dt.datetime) -> Hold | 
     """The endpoint has an open incident of that topic: the fault joins it."""
     if around.incident is None:
         return None
-    return Hold(Stage.DUPLICATE, f"Part of incident {around.incident}, which is open for the same thing")
+    return Hold(
+        Stage.DUPLICATE, "It joins the incident that is open for the same thing on this PC", parent=around.incident or None
+    )
 
 
 def gathering(facts: Facts, around: Surroundings, now: dt.datetime) -> Hold | None:
