@@ -18,6 +18,8 @@ MODULES = {
     "endpoints": "listing",
     "incidents": "listing",
     "incident": "listing",
+    "explain": "explaining",
+    "held": "explaining",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""

@@ -74,6 +74,7 @@ TABLE = (
     Row("GET", "/live", "303 200 200 200 200"),
     Row("GET", "/settings/priorities", "303 200 200 200 200"),
     Row("POST", "/settings/priorities", "303! 403 403 403 303", {}, {"user.low": "1"}),
+    Row("GET", "/pcs/<endpoint_id>/why", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     # The proactive wing: what is held back, and why
     Row("GET", "/proactive/held", "303 200 200 200 200"),
     # People, tokens, the journal
@@ -106,6 +107,7 @@ TABLE = (
     Row("GET", "/api/v1/endpoints/<endpoint_id>", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/readings", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/history", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/explain", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/incidents", "401 200 200 200 200"),
     Row("GET", "/api/v1/incidents/<int:number>", "401 200 200 404 200", {"number": 1}),
     _api_deed("acknowledge"),

@@ -35,6 +35,7 @@ SIGN_IN_CHECK_S = 15.0
 LOOK_S = 30
 LOOK_AGAIN_S = 20.0
 LIVE_STEP_S = 0.5
+COUNT_S = 2.0
 STALE = dt.timedelta(seconds=10)
 CATCH_UP = 500
 QUEUE_LENGTH = 200
@@ -211,6 +212,8 @@ def _events(page: Page, after: int | None, watched: str, page_secret: str) -> It
             yield _event("reset", {})
         if row is not None and row.id not in told:
             yield _changed(row)
+        if look and look.counts_otherwise(now):
+            yield _event("changed", {"topics": [f"countdown:{watched}"], "kind": "countdown"})
         if look and (reading := look.newest(now)):
             yield _event("reading", reading)
             beat = now
@@ -226,6 +229,8 @@ class Look:
         self._person, self._id = person, endpoint_id
         self._asked = float("-inf")
         self._told: Any = None
+        self._counted: Any = None
+        self._counted_s = float("-inf")
 
     def newest(self, now: float) -> dict[str, Any] | None:
         """The newest live reading as JSON values, where it is one that was not told."""
@@ -239,6 +244,16 @@ class Look:
         self._told = view.at
         readings = [[one.key, one.instance, round(one.value, 3)] for one in view.readings]
         return {"at": round(view.at.timestamp() * 1000), "readings": readings}
+
+    def counts_otherwise(self, now: float) -> bool:
+        """True where other durations run on the PC than when this was last asked."""
+        if now - self._counted_s < COUNT_S:
+            return False
+        self._counted_s = now
+        with store.reading() as tx:
+            vitals = endpoints.vitals(tx, self._person, self._id)
+        before, self._counted = self._counted, vitals.pending if vitals else ()
+        return before is not None and before != self._counted
 
     def _ask(self) -> None:
         with suppress(EndpointError), store.writing() as tx:  # a revoked PC has nothing live, and its page says so

@@ -48,7 +48,7 @@ class Which(StrEnum):
 def endpoints(data: Data, as_json: AsJson = False, database: Database = None) -> None:
     """List the enrolled machines, by name."""
     wanted = EndpointFilter(sort="name", revoked=True)
-    with _reading(data, database) as tx:
+    with reading(data, database) as tx:
         rows = _all(lambda after: endpoint_queries.endpoints(tx, SYSTEM, wanted, after, LIMIT))
         if as_json:
             _print_document("endpoints", map(endpoint_object, rows))
@@ -65,7 +65,7 @@ def incidents(
 ) -> None:
     """List incidents: open ones by priority, resolved ones latest first, all together newest first."""
     wanted = IncidentFilter(state=state.value)
-    with _reading(data, database) as tx:
+    with reading(data, database) as tx:
         rows = _all(lambda after: queries.incidents(tx, SYSTEM, wanted, after, LIMIT))
         if as_json:
             _print_document("incidents", _with_faults(tx, rows))
@@ -78,7 +78,7 @@ def incident(
     data: Data, number: Annotated[int, typer.Argument(metavar="NUMBER")], as_json: AsJson = False, database: Database = None
 ) -> None:
     """Show one incident with its faults and its timeline."""
-    with _reading(data, database) as tx:
+    with reading(data, database) as tx:
         found = queries.incident(tx, SYSTEM, number)
     if found is None:
         typer.echo(f"fettle: there is no incident {number}: `fettle incidents {data} --state all` lists them", err=True)
@@ -167,7 +167,12 @@ def _fault_object(fault: FaultOfIncident) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _reading(data: Path, database: str | None) -> Iterator[sa.Connection]:
+def reading(data: Path, database: str | None) -> Iterator[sa.Connection]:
+    """The store, read only, for one command.
+
+    Raises:
+        StoreError: it was made by another version.
+    """
     settings = load(data, database=database)
     check_version(settings)
     engine = db.open_engine(settings.database_url, readonly=True)

@@ -22,10 +22,11 @@ from fettle_web.pages import (
     search,
     sign_in,
     stories,
+    why,
 )
 
 __all__ = ["install"]
-_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held)
+_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, why)
 
 
 def install(app: Flask) -> None:

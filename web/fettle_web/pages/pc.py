@@ -11,6 +11,7 @@ from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.endpoints.views import EndpointDetail
 from fettle_server.estate.people.rules import Person
 from fettle_server.proactive import queries as proactive
+from fettle_server.proactive.explain import queries as explanations
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter
 from flask import Response, abort, jsonify, request, url_for
@@ -48,6 +49,7 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             address=address,
             policy=policy,
             rules=once(lambda: [rule for rule in policy.rules if detail.system in rule.systems]),
+            countdowns=once(lambda: explanations.countdowns(tx, person, endpoint_id, now)),
             sentence=once(lambda: proactive.sentence(tx, person, endpoint_id, now)),
             vitals=once(lambda: endpoints.vitals(tx, person, endpoint_id)),
             strip=once(lambda: _strip(tx, person, detail, now)),

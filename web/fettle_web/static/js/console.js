@@ -11,6 +11,7 @@ inPlace();
 palette();
 keys();
 follow();
+if (document.querySelector("[data-countdowns], [data-ends]")) import("./countdown.js").then((module) => module.start());
 if (document.body.dataset.pc) {
   import("./vitals.js").then((module) => module.start());
   import("./history.js").then((module) => module.start());

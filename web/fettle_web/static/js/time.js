@@ -30,7 +30,7 @@ export function exact(ms) {
 }
 
 export function refreshTimes(root = document) {
-  for (const element of root.querySelectorAll("time[datetime]")) {
+  for (const element of root.querySelectorAll("time[datetime]:not([data-still])")) {
     const ms = Date.parse(element.dateTime);
     if (Number.isNaN(ms)) continue;
     const words = wording(element, ms);
