@@ -15,7 +15,8 @@ from fettle_server.estate.endpoints.scope import scoped
 from fettle_server.estate.people.rules import Person
 from fettle_server.estate.tables import Endpoint, Health
 from fettle_server.paging import bounded
-from fettle_server.proactive.rules import CLASH, standing
+from fettle_server.proactive.forecasts import queries as forecasts
+from fettle_server.proactive.rules import CLASH, FORECASTS, standing
 from fettle_server.proactive.sentences import Condition, Trouble, explain, measured
 from fettle_server.proactive.tables import Fault, PolicyVersion
 from fettle_server.proactive.views import FaultRow
@@ -71,6 +72,7 @@ def sentence(tx: sa.Connection, person: Person, endpoint_id: str, now: dt.dateti
         revoked_at=row.revoked_at,
         rules=sum(row.system in rule.systems for rule in policy.rules),
         troubles=_troubles(tx, row.pk, row.name, policy),
+        coming=forecasts.sentences_of(tx, row.pk),
     )
     return explain(condition, now)
 
@@ -87,7 +89,7 @@ def _newest(tx: sa.Connection, statement: sa.Select[Any], limit: int) -> list[An
 def _troubles(tx: sa.Connection, endpoint_pk: int, endpoint: str, policy: Policy) -> tuple[Trouble, ...]:
     rows = tx.execute(
         sa.select(Fault.rule, Fault.instance, Fault.severity, Fault.value, Fault.since_at)
-        .where(Fault.endpoint_pk == endpoint_pk, Fault.cleared_at.is_(None))
+        .where(Fault.endpoint_pk == endpoint_pk, Fault.cleared_at.is_(None), Fault.rule.not_in(FORECASTS))
         .order_by(Fault.severity, Fault.since_at, Fault.id)  # "ill" comes before "watch"
         .limit(_TROUBLES)
     )

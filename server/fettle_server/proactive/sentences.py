@@ -25,7 +25,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What the sentence is made of. `troubles` holds the open faults, the worst and oldest first."""
+    """What the sentence is made of. `troubles` holds the open faults, the worst and oldest first; `coming`: what will be."""
 
     state: Health
     connected: bool
@@ -34,6 +34,7 @@ class Condition:
     revoked_at: dt.datetime | None
     rules: int
     troubles: tuple[Trouble, ...]
+    coming: tuple[str, ...] = ()
 
 
 def explain(condition: Condition, now: dt.datetime) -> str:
@@ -47,6 +48,9 @@ def explain(condition: Condition, now: dt.datetime) -> str:
     if condition.troubles:
         return _ailing(condition, now)
     heard = f"last heard {ago(now - condition.last_seen)}"
+    if condition.coming:
+        more = f", and {_many(len(condition.coming) - 1, 'more thing')} to come" if len(condition.coming) > 1 else ""
+        return f"Well, but {_inside(condition.coming[0])}{more}; {heard}."
     if condition.rules == 0:
         return f"Well: no rule watches it yet; {heard}."
     quiet = "the one rule is" if condition.rules == 1 else f"all {condition.rules} rules are"
@@ -86,6 +90,15 @@ def _ailing(condition: Condition, now: dt.datetime) -> str:
     heard = "" if condition.connected or condition.last_seen is None else f"; last heard {ago(now - condition.last_seen)}"
     state = condition.state.capitalize()
     return f"{state}: {first.title}{figure}, for {length(now - first.since)} now{more}{heard}."
+
+
+_PLAIN_BEGINNINGS = ("Disk", "The", "Its", "In", "Memory")
+
+
+def _inside(sentence: str) -> str:
+    """The sentence as a part of another; a name that it begins with stays as it is."""
+    is_plain = sentence.split(" ", maxsplit=1)[0] in _PLAIN_BEGINNINGS
+    return sentence[:1].lower() + sentence[1:] if is_plain else sentence
 
 
 def _as_it_was(troubles: tuple[Trouble, ...]) -> str:

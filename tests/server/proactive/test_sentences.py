@@ -33,6 +33,11 @@ def _condition(**changes: Any) -> Condition:
     [
         ({}, "Well: all 23 rules are quiet, last heard 20 seconds ago."),
         ({"rules": 1}, "Well: the one rule is quiet, last heard 20 seconds ago."),
+        (
+            {"coming": ("Disk C: will be full in 9 days (between 6 and 14 days, 86 % sure)", "The battery is worn out")},
+            "Well, but disk C: will be full in 9 days (between 6 and 14 days, 86 % sure), and 1 more thing to come; "
+            "last heard 20 seconds ago.",
+        ),
         ({"rules": 0, "last_seen": NOW}, "Well: no rule watches it yet; last heard just now."),
         (
             {"state": Health.ILL, "troubles": (FULL, HOT)},

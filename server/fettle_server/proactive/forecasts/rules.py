@@ -95,3 +95,13 @@ def may_tell(calendar: Calendar, now: dt.datetime, due_at: dt.datetime | None) -
         return True
     opens = calendar.next_open(now)
     return due_at is not None and (opens is None or due_at <= opens + dt.timedelta(days=1))
+
+
+def in_days(rule: str, value: float | None) -> float | None:
+    """A forecast's value as days, where it is a time; None where it is something else."""
+    if value is None or rule not in _TIMES:
+        return None
+    return value * _TIMES[rule]
+
+
+_TIMES = {disks.FILLS: 1.0, wear.BATTERY: wear.MONTH, wear.SSD: wear.MONTH, WARRANTY: 1.0, CERTIFICATE: 1.0}

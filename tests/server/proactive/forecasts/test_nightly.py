@@ -12,7 +12,8 @@ from fettle_server.db import EPOCH
 from fettle_server.estate import history
 from fettle_server.estate.people.rules import SYSTEM, Forbidden, Person, Role
 from fettle_server.estate.tables import Endpoint
-from fettle_server.proactive.forecasts import actions, nightly
+from fettle_server.proactive import queries as proactive
+from fettle_server.proactive.forecasts import actions, nightly, queries
 from fettle_server.proactive.forecasts.days import Reading, encode
 from fettle_server.proactive.forecasts.tables import SHIFT, Daily, Forecast, NightlyMark
 from fettle_server.proactive.maintenance.tables import MaintenanceTask
@@ -209,3 +210,37 @@ def test_old_days_and_forecasts_of_retired_endpoints_are_dropped(store, work):
     assert store.rows(sa.select(Forecast.id)) == []
     assert store.value(sa.select(sa.func.min(Daily.id))) // SHIFT > TODAY - 400
     assert store.value(sa.select(sa.func.count()).select_from(NightlyMark)) >= 1
+
+
+@only_sqlite
+def test_a_pc_says_that_it_is_well_but_and_lists_show_what_comes(store, work):
+    pk = store.endpoint("pc-7", system="windows", last_seen=MONDAY, state="well", connected=True)
+    raised(store, work, pk)
+    identity = store.value(sa.select(Endpoint.id).where(Endpoint.pk == pk))
+    with store.begin() as tx:
+        assert proactive.sentence(tx, SYSTEM, identity, MONDAY).startswith("Well, but disk C: will be full in ")
+        page = queries.coming(tx, SYSTEM, queries.ForecastFilter(search="pc-7 full"))
+        assert [(row.endpoint, row.state, row.makes) for row in page.rows] == [("pc-7", "raised", "incident")]
+        assert page.rows[0].earliest <= page.rows[0].due_at <= page.rows[0].latest
+        own = queries.of_endpoint(tx, SYSTEM, identity, MONDAY)
+        assert [(row.rule, row.state) for row in own] == [("disk-will-fill", "raised")]
+        elsewhere = Person(3, "Tom", Role.TECHNICIAN, frozenset({999}))
+        assert queries.coming(tx, elsewhere, queries.ForecastFilter()).rows == ()
+        assert queries.of_endpoint(tx, elsewhere, identity, MONDAY) == ()
+
+
+def test_pages_of_what_is_coming_neither_repeat_nor_miss(store, work):
+    for _ in range(5):
+        fill_days(store, store.endpoint(system="windows"), until=TODAY - 1)
+    made_until(store, TODAY)
+    run(jobs.make_forecasts, work, MONDAY)
+    seen, after = [], None
+    with store.begin() as tx:
+        while True:
+            page = queries.coming(tx, SYSTEM, queries.ForecastFilter(), after=after, limit=2)
+            seen += [row.endpoint for row in page.rows]
+            after = page.after
+            if after is None:
+                break
+    assert sorted(seen) == sorted(set(seen))
+    assert (len(seen), page.total) == (5, 5)

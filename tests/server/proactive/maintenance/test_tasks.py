@@ -8,7 +8,8 @@ import pytest
 import sqlalchemy as sa
 from fettle_server.estate.people.rules import SYSTEM, Forbidden, Person, Role
 from fettle_server.journal.tables import Entry
-from fettle_server.proactive.maintenance import actions
+from fettle_server.proactive.maintenance import actions, queries
+from fettle_server.proactive.maintenance.queries import TaskFilter
 from fettle_server.proactive.maintenance.rules import Due, Task, due
 from fettle_server.proactive.maintenance.tables import MaintenanceTask
 from fettle_server.reactive.rules import Refused
@@ -95,3 +96,22 @@ def test_who_may_not_is_refused(store, person, problem):
 def test_due_is_told_in_words(days, word):
     today = dt.date(2026, 11, 23)
     assert due(today + dt.timedelta(days=days), today) is word
+
+
+def test_open_tasks_come_by_day_in_pages_and_by_filters(store):
+    for number in range(5):
+        propose(store, key=f"battery/{number}", due_on=dt.date(2026, 12, 5 - number), title=f"Battery {number}")
+    propose(store, key="server", kind="certificate", school_id=None, title="The service's own")
+    seen, after = [], None
+    with store.begin() as tx:
+        while True:
+            page = queries.tasks(tx, SYSTEM, TaskFilter(kind="battery"), NOW.date(), after=after, limit=2)
+            seen += [row.title for row in page.rows]
+            after = page.after
+            if after is None:
+                break
+        assert seen == [f"Battery {number}" for number in (4, 3, 2, 1, 0)]
+        own = queries.tasks(tx, SYSTEM, TaskFilter(search="service's"), NOW.date()).rows
+        assert [(row.school, row.due) for row in own] == [("The service itself", Due.LATER)]
+        elsewhere = Person(3, "Tom", Role.TECHNICIAN, frozenset({999}))
+        assert queries.tasks(tx, elsewhere, TaskFilter(), NOW.date()).rows == ()
