@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from fettle_protocol import catalogue, policy
@@ -48,6 +48,15 @@ class NoSuchRule(RuleBookError):
 
 class Overtaken(RuleBookError):
     """Somebody else changed the same rule meanwhile; the message says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What somebody wants changed of a rule, why, and the version that they saw (None: whatever is in force)."""
+
+    why: str
+    seen_version: int | None = None
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,3 +271,32 @@ def _services(before: Policy, after: Policy) -> tuple[str, ...]:
         if old - new:
             said.append(f"{name}: no longer watches {words.listed(sorted(old - new))}.")
     return tuple(said)
+
+
+def taken_over(document: Any, whole: Policy) -> Policy:
+    """The policy of an exported document; rules that the server judges stay where the document leaves them out.
+
+    Raises:
+        RuleBookError: it cannot be read, or a rule of it does not hold together.
+    """
+    if not isinstance(document, Mapping) or not document.get("rules"):
+        raise RuleBookError("The file is no rule book: it has no rules.")
+    try:
+        given = policy.from_mapping({**document, "version": max(whole.version, 1)})
+    except (PolicyError, TypeError) as error:
+        raise RuleBookError(f"The file is no rule book: {error}.") from error
+    problems = {}
+    for rule in given.rules:
+        found = _levels(rule) | _durations(rule) | _texts(rule) | _scope(rule)
+        if found:
+            problems[rule.key] = f"{rule.key}: {' '.join(found.values())}"
+        present = whole.rule(rule.key)
+        if present is not None and (present.reading, present.judge) != (rule.reading, rule.judge):
+            problems[rule.key] = f"{rule.key}: what it looks at and who judges it cannot be changed."
+        elif present is None and rule.judge is Judge.SERVER:
+            problems[rule.key] = f"{rule.key}: the server does not know how to judge it."
+    if problems:
+        raise RuleBookError(problems)
+    names = {rule.key for rule in given.rules}
+    kept = tuple(rule for rule in whole.rules if rule.judge is Judge.SERVER and rule.key not in names)
+    return dataclasses.replace(given, rules=(*given.rules, *kept))
