@@ -305,6 +305,7 @@ class _Round:
             origin="server" if signal.rule in SERVER_RULES else "agent",
             room_id=patient.room_id,
             is_test=means.topic == TEST,
+            urgency="low" if signal.rule in FORECASTS else "",
         )
 
     def _clear(self, patient: _Patient, signal: Clear) -> None:
