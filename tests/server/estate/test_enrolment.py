@@ -15,7 +15,7 @@ from fettle_protocol import identity
 from fettle_server.estate.enrolment import actions, pki, rules
 from fettle_server.estate.enrolment.rules import EnrolmentError
 from fettle_server.estate.people.rules import SYSTEM, Forbidden, Person, Role
-from fettle_server.estate.tables import Certificate, Endpoint, EnrolmentToken, School
+from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, EnrolmentToken, School
 from fettle_server.journal.tables import Entry
 
 NOW = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
@@ -110,6 +110,33 @@ def test_bad_signing_request_costs_no_use(store: Any, signing: actions.Signing) 
     with pytest.raises(pki.PkiError), store.begin() as tx:
         actions.enrol(tx, signing, text, b"rubbish", MACHINE, NOW)
     assert enrol(store, signing, text).school == "Harbour School"
+
+
+def test_a_reimaged_machine_is_the_endpoint_that_it_was(store: Any, signing: actions.Signing) -> None:
+    text = token(store, signing, uses=2)
+    first = enrol(store, signing, text)
+    with store.begin() as tx:
+        tx.execute(sa.update(Endpoint).values(room_id=None, endpoint_class="loan", class_source="set", last_seen=NOW))
+    again = enrol(store, signing, text, NOW + HOUR / 2)
+    assert again.endpoint_id == first.endpoint_id
+    good = store.rows(sa.select(Certificate.fingerprint).where(Certificate.revoked_at.is_(None)))
+    assert [row.fingerprint for row in good] == [again.certificate.fingerprint]
+    assert store.value(sa.select(Endpoint.endpoint_class)) == "loan"
+    assert store.value(sa.select(EndpointEvent.kind)) == "re-imaged"
+    assert store.value(sa.select(sa.func.count()).where(Entry.kind == "endpoint.rejoined")) == 1
+
+
+@pytest.mark.parametrize("what", ["connected", "revoked", "another school", "another machine", "no fingerprint"])
+def test_only_the_same_machine_that_is_away_rejoins(store: Any, signing: actions.Signing, what: str) -> None:
+    first = enrol(store, signing, token(store, signing))
+    changes = {"connected": {"connected": True}, "revoked": {"revoked_at": NOW}, "no fingerprint": {"fingerprint": ""}}
+    changes["another machine"] = {"fingerprint": "cd" * 32}
+    with store.begin() as tx:
+        tx.execute(sa.update(Endpoint).values(changes.get(what, {"name": "pc-14"})))
+    again = enrol(store, signing, token(store, signing, school="Other" if what == "another school" else "Harbour School"))
+    assert again.endpoint_id != first.endpoint_id
+    details = store.rows(sa.select(Entry.detail).where(Entry.kind == "endpoint.enrolled").order_by(Entry.id))
+    assert details[-1].detail.get("same_hardware_as") == (first.endpoint_id if what == "connected" else None)
 
 
 def test_renewal_leaves_the_old_certificate_good(store: Any, signing: actions.Signing) -> None:

@@ -15,8 +15,11 @@ import sqlalchemy as sa
 
 from fettle_server.estate.calendars.rules import DEFAULT_BELLS, Bell, Calendar, Entry, Kind, own_first
 from fettle_server.estate.calendars.tables import BellTimes, CalendarEntry, CalendarMark
-from fettle_server.estate.tables import School
+from fettle_server.estate.calendars.views import BellRow, EntryRow, Lesson
+from fettle_server.estate.people.rules import Person, sees
+from fettle_server.estate.tables import Room, School
 
+LIMIT = 5000
 HOME = ZoneInfo("Europe/London")
 
 
@@ -48,6 +51,29 @@ def calendars(tx: sa.Connection, school_ids: Iterable[int] | None = None) -> dic
     with _lock:
         kept = _current(tx)
         return {row.id: _calendar(kept, row.id, row.time_zone) for row in schools}
+
+
+def entries(tx: sa.Connection, person: Person, school_id: int | None) -> tuple[EntryRow, ...]:
+    """The entries of a school's own calendar and those for all schools, by day; of None: only the latter."""
+    if school_id is not None and not sees(person, school_id):
+        return ()
+    entry = CalendarEntry
+    where = entry.school_id.is_(None) if school_id is None else sa.or_(entry.school_id == school_id, entry.school_id.is_(None))
+    columns = (
+        entry.id, entry.school_id, entry.kind, entry.title, entry.starts_on, entry.ends_on, entry.from_minute, entry.to_minute,
+        entry.room_id, sa.func.coalesce(Room.name, ""), entry.uid, entry.series, entry.source,
+    )  # fmt: skip
+    found = sa.select(*columns).outerjoin(Room, Room.id == entry.room_id).where(where)
+    rows = tx.execute(found.order_by(entry.starts_on, entry.id).limit(LIMIT))
+    return tuple(EntryRow(row[0], row[1], Kind(row[2]), *tuple(row)[3:]) for row in rows)
+
+
+def bells(tx: sa.Connection, person: Person, school_id: int) -> tuple[BellRow, ...]:
+    """A school's own bell times by weekday; none where it has the usual hours."""
+    if not sees(person, school_id):
+        return ()
+    rows = tx.execute(sa.select(*BellTimes.__table__.c).where(BellTimes.school_id == school_id).order_by(BellTimes.weekday))
+    return tuple(BellRow(row.weekday, row.opens, row.closes, tuple(Lesson(**one) for one in row.lessons)) for row in rows)
 
 
 def _current(tx: sa.Connection) -> _Kept:

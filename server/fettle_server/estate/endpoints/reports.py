@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from fettle_server import db
 from fettle_server.estate.endpoints.facts import Machine, Stocktake
 from fettle_server.estate.endpoints.rules import health, search_text
+from fettle_server.estate.rooms import classes
 from fettle_server.estate.tables import Endpoint, EndpointEvent, Inventory, Stay, Vitals, Watch
 from fettle_server.journal.actions import Line, record_all
 
@@ -271,7 +272,11 @@ def _vitals_upsert(dialect: str) -> db.Bulk:
 
 
 def take_stock(tx: sa.Connection, taken: Sequence[tuple[int, Stocktake]], now: dt.datetime) -> None:
-    """Store inventory sections (endpoint pk, section); one whose digest is known is skipped."""
+    """Store inventory sections (endpoint pk, section); one whose digest is known is skipped.
+
+    New hardware says anew of which class an endpoint seems to be.
+    """
+    rebuilt = []
     for pk, stock in taken:
         key = (Inventory.endpoint_pk == pk, Inventory.section == stock.section)
         before = tx.scalar(sa.select(Inventory.digest).where(*key))
@@ -283,6 +288,10 @@ def take_stock(tx: sa.Connection, taken: Sequence[tuple[int, Stocktake]], now: d
         else:
             tx.execute(sa.update(Inventory).where(*key).values(**values))
         _show_stock(tx, pk, stock, now)
+        if stock.section == "hardware":
+            rebuilt.append(pk)
+    if rebuilt:
+        classes.guess(tx, rebuilt, now)
 
 
 def _show_stock(tx: sa.Connection, pk: int, stock: Stocktake, now: dt.datetime) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import secrets
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 
+from fettle_server.db import to_ms
+from fettle_server.estate.endpoints.reports import Event, record_events
+from fettle_server.estate.endpoints.rules import search_text
 from fettle_server.estate.enrolment import pki, rules
 from fettle_server.estate.enrolment.rules import EnrolmentError, Machine
 from fettle_server.estate.people.rules import Act, Person, demand, sees
@@ -107,31 +111,23 @@ def make_school(tx: sa.Connection, name: str, now: dt.datetime) -> int:
 def enrol(tx: sa.Connection, signing: Signing, token: str, csr_der: bytes, machine: Machine, now: dt.datetime) -> Enrolled:
     """Take one use of the token, and make the endpoint with its first certificate.
 
+    A machine whose hardware is that of an endpoint of the school which is not connected is that endpoint again, re-imaged.
+    Where that one is connected, this is another machine from the same image or with the same numbers: a new endpoint.
+
     Raises:
         EnrolmentError: the token is unknown, used up or expired.
         PkiError: the signing request will not do (the token keeps its use).
     """
     secret, key = rules.secret_sha256(token), pki.key_of_csr(csr_der)
     token_id, school_id = _take_use(tx, secret, now)
-    endpoint_id = secrets.token_hex(16)
-    issued = pki.issue_endpoint(signing.authority, endpoint_id, key, life=signing.life, now=now)
-    row = {
-        "id": endpoint_id,
-        "school_id": school_id,
-        "name": machine.hostname,
-        "system": machine.system,
-        "system_version": machine.system_version,
-        "agent_version": machine.agent_version,
-        "fingerprint": machine.fingerprint,
-        "search": machine.hostname.lower(),
-        "state": Health.UNKNOWN,
-        "state_since": now,
-        "enrolled_at": now,
-    }
-    endpoint_pk = tx.execute(sa.insert(Endpoint).values(row).returning(Endpoint.pk)).scalar_one()
-    _keep(tx, endpoint_pk, issued, now)
-    detail = {"name": machine.hostname, "token": token_id}
-    journal.record(tx, "endpoint.enrolled", f"endpoint:{endpoint_id}", f"endpoint:{endpoint_id}", school_id, detail, now)
+    before = _same_hardware(tx, school_id, machine)
+    if before is not None and not before.connected:
+        endpoint_id, issued = _rejoin(tx, signing, key, before, machine, now)
+    else:
+        endpoint_id, issued = _join(tx, signing, key, school_id, machine, now)
+        detail = {"name": machine.hostname, "token": token_id} | ({"same_hardware_as": before.id} if before else {})
+        subject = f"endpoint:{endpoint_id}"
+        journal.record(tx, "endpoint.enrolled", subject, subject, school_id, detail, now)
     school = tx.execute(sa.select(School.name).where(School.id == school_id)).scalar_one()
     return Enrolled(endpoint_id, school, issued)
 
@@ -169,6 +165,69 @@ def _school_for(tx: sa.Connection, person: Person, name: str, now: dt.datetime) 
         return found
     demand(person, Act.MANAGE_PEOPLE)  # a school is made by those who also say who may act in it
     return make_school(tx, name, now)
+
+
+def _same_hardware(tx: sa.Connection, school_id: int, machine: Machine) -> Any:
+    """The endpoint of the school that was this very machine: of several, one that is connected, else the last one seen."""
+    if not machine.fingerprint:
+        return None
+    columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name, Endpoint.model, Endpoint.serial, Endpoint.connected)
+    statement = sa.select(*columns).where(
+        Endpoint.school_id == school_id, Endpoint.fingerprint == machine.fingerprint, Endpoint.revoked_at.is_(None)
+    )
+    heard = sa.func.coalesce(sa.type_coerce(Endpoint.last_seen, sa.BigInteger), 0)
+    return tx.execute(statement.order_by(Endpoint.connected.desc(), heard.desc()).limit(1).with_for_update()).one_or_none()
+
+
+def _join(
+    tx: sa.Connection, signing: Signing, key: Any, school_id: int, machine: Machine, now: dt.datetime
+) -> tuple[str, pki.Issued]:
+    """A new endpoint with its first certificate."""
+    endpoint_id = secrets.token_hex(16)
+    issued = pki.issue_endpoint(signing.authority, endpoint_id, key, life=signing.life, now=now)
+    row = {
+        "id": endpoint_id,
+        "school_id": school_id,
+        **_told(machine),
+        "fingerprint": machine.fingerprint,
+        "search": machine.hostname.lower(),
+        "state": Health.UNKNOWN,
+        "state_since": now,
+        "enrolled_at": now,
+    }
+    endpoint_pk = tx.execute(sa.insert(Endpoint).values(row).returning(Endpoint.pk)).scalar_one()
+    _keep(tx, endpoint_pk, issued, now)
+    return endpoint_id, issued
+
+
+def _rejoin(
+    tx: sa.Connection, signing: Signing, key: Any, before: Any, machine: Machine, now: dt.datetime
+) -> tuple[str, pki.Issued]:
+    """A re-imaged machine is the endpoint that it was, so that its room, class and past stay its own.
+
+    What it was known by before ends: an image that was taken of the old installation opens nothing. Its spool is a new one,
+    so that its sequences start anew when it attaches.
+    """
+    issued = pki.issue_endpoint(signing.authority, before.id, key, life=signing.life, now=now)
+    good = (Certificate.endpoint_pk == before.pk, Certificate.revoked_at.is_(None))
+    tx.execute(sa.update(Certificate).where(*good).values(revoked_at=now))
+    _keep(tx, before.pk, issued, now)
+    search = search_text(machine.hostname, before.id, before.model, before.serial)
+    tx.execute(sa.update(Endpoint).where(Endpoint.pk == before.pk).values(**_told(machine), search=search))
+    detail = {"name": machine.hostname, "was": before.name}
+    record_events(tx, [Event(before.pk, to_ms(now), "re-imaged", detail)])
+    subject = f"endpoint:{before.id}"
+    journal.record(tx, "endpoint.rejoined", subject, subject, before.school_id, detail, now)
+    return before.id, issued
+
+
+def _told(machine: Machine) -> dict[str, str]:
+    return {
+        "name": machine.hostname,
+        "system": machine.system,
+        "system_version": machine.system_version,
+        "agent_version": machine.agent_version,
+    }
 
 
 def _take_use(tx: sa.Connection, secret: str, now: dt.datetime) -> tuple[int, int]:

@@ -18,7 +18,8 @@ _SERVER_SYSTEM = re.compile(r"\bserver\b", re.IGNORECASE)
 _SERVER_MODEL = re.compile(
     r"poweredge|proliant|thinksystem|primergy|supermicro|\bsystem x\d|\bxserve\b|\bucs[- ]?[bc]\d|\bserver\b", re.IGNORECASE
 )
-_NUMBERED = re.compile(r"^(?P<place>.*[A-Za-z0-9])[-_ .]+(?:(?:PC|WS|DT|LT|NB|D|L)[-_ ]?)?\d{1,4}[A-Za-z]?$", re.IGNORECASE)
+_NUMBERED = re.compile(r"^(?P<place>.*?[A-Za-z0-9])[-_ .]+(?:(?:PC|WS|DT|LT|NB|D|L)[-_ ]?)?\d{1,5}[A-Za-z]?$", re.IGNORECASE)
+_NO_PLACE = frozenset({"PC", "WS", "DT", "LT", "NB", "MAC", "DESKTOP", "LAPTOP", "WIN", "HOST", "SERVER", "SRV"})
 _ROOM_CODE = re.compile(r"^(?:room|rm|r)[-_ .]?0*(?P<number>\d{1,4}[a-z]?)$", re.IGNORECASE)
 
 
@@ -108,7 +109,8 @@ def guess_class(
 def place_in(name: str) -> str:
     """The part of a PC's name before its number ("R12" of "R12-PC03"); nothing where it has no such part."""
     match = _NUMBERED.match(name.strip())
-    return match["place"].upper() if match else ""
+    place = match["place"].upper() if match else ""
+    return "" if place in _NO_PLACE else place
 
 
 def proposals(unplaced: Iterable[Named], rooms: Iterable[tuple[int, str]]) -> tuple[Proposal, ...]:
