@@ -10,12 +10,13 @@ import datetime as dt
 import random
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 
-from fettle_server import observed
+from fettle_server import clock, observed
 from fettle_server.config import Settings
 from fettle_server.db import to_ms
 from fettle_server.notify.channels import Down, MailServer, Refused, kind_of
@@ -165,6 +166,22 @@ def begin_test(tx: sa.Connection, channel_id: int, pages: Pages, now: dt.datetim
         misses=channel.misses,
         give_up_at=now,
     )
+
+
+def test(writing: Callable[[], AbstractContextManager[sa.Connection]], channel_id: int, settings: Settings) -> Result | None:
+    """Send a test by the channel now, and keep what the receiver said; None: there is no such channel.
+
+    `writing` gives a transaction: none is open while the receiver is waited for.
+    """
+    pages = Pages(console_address(settings), str)
+    with writing() as tx:
+        parcel = begin_test(tx, channel_id, pages, clock.utc_now())
+    if parcel is None:
+        return None
+    result = send(parcel, MailServer.of(settings))
+    with writing() as tx:
+        note(tx, parcel, result, clock.utc_now())
+    return result
 
 
 def drop_before(tx: sa.Connection, before: dt.datetime, limit: int) -> int:

@@ -12,12 +12,14 @@ from fettle_web.pages import (
     held,
     incident,
     incidents,
+    notices,
     overview,
     parts,
     pc,
     pcs,
     people,
     priorities,
+    proofs,
     schools,
     search,
     sign_in,
@@ -26,7 +28,7 @@ from fettle_web.pages import (
 )
 
 __all__ = ["install"]
-_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, why)
+_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, why, proofs)
 
 
 def install(app: Flask) -> None:
@@ -39,6 +41,7 @@ def install(app: Flask) -> None:
         account.blueprint,
         audit.blueprint,
         enrolment.blueprint,
+        notices.blueprint,
         people.blueprint,
         sign_in.blueprint,
     ):
