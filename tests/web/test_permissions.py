@@ -17,6 +17,10 @@ from fettle_server import clock
 from fettle_server.estate.enrolment import actions as enrolment
 from fettle_server.estate.people.rules import SYSTEM, Role
 from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
+from fettle_server.notify import editing
+from fettle_server.notify.rules import Wanted
+from fettle_server.proactive.proofs import actions as proofs
+from fettle_server.proactive.proofs.tables import Proof
 from fettle_server.reactive.tables import Incident
 from fettle_web.pages.incident import DEEDS
 
@@ -24,6 +28,14 @@ CALLERS = ("stranger", "vera", "tom", "otto", "ada")
 """Nobody; viewer and technician of Harbour School, whose things are asked for; technician of Hilltop College; administrator."""
 HARBOUR_PC = "1" * 32
 PERSON_FORM = {"name": "new person", "role": "viewer", "school": "1", "active": "1"}
+WINDOW_FORM = {
+    "title": "Updates", "school": "1", "often": "weekly", "weekday": "TU", "from": "18:00", "to": "20:00", "day": "2026-11-24",
+}  # fmt: skip
+TOMORROW, DAY_AFTER = ((clock.utc_now() + dt.timedelta(days=days)).isoformat() for days in (1, 2))
+WINDOW = {"school": 1, "title": "x", "starts_at": TOMORROW, "ends_at": DAY_AFTER}
+CHANNEL = {"name": "another", "kind": "log", "target": ""}
+ROUTE = {"channel": "1", "priority": "1", "all_schools": "1"}
+_LOG = {"channel_id": 1}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
 OTHERS_MARKS = {
     "stranger": ("Harbour", "harbour", "Hilltop", "hilltop"),
@@ -77,6 +89,20 @@ TABLE = (
     Row("GET", "/pcs/<endpoint_id>/why", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     # The proactive wing: what is held back, and why
     Row("GET", "/proactive/held", "303 200 200 200 200"),
+    Row("POST", "/proactive/silences", "303! 403 303 400 303", {}, {"where": "school:1", "hours": "24", "reason": "because"}),
+    Row("POST", "/proactive/windows", "303! 403 303 400 303", {}, WINDOW_FORM),
+    Row("POST", "/proactive/held/<int:order_id>/end", "303! 403 409 409 409", {"order_id": 1}, {}),
+    # Notices, and proofs that alerts work
+    Row("GET", "/settings/notices", "303 403 403 403 200"),
+    Row("POST", "/settings/notices/channels", "303! 403 403 403 303", {}, CHANNEL),
+    Row("POST", "/settings/notices/channels/<int:channel_id>", "303! 403 403 403 303", _LOG, CHANNEL),
+    Row("POST", "/settings/notices/channels/<int:channel_id>/remove", "303! 403 403 403 303", _LOG, {}),
+    Row("POST", "/settings/notices/channels/<int:channel_id>/test", "303! 403 403 403 303", _LOG, {}),
+    Row("POST", "/settings/notices/routes", "303! 403 403 403 303", {}, ROUTE),
+    Row("POST", "/settings/notices/routes/<int:route_id>", "303! 403 403 403 303", {"route_id": 1}, ROUTE),
+    Row("POST", "/settings/notices/routes/<int:route_id>/remove", "303! 403 403 403 303", {"route_id": 1}, {}),
+    Row("GET", "/proactive/proofs", "303 200 200 200 200"),
+    Row("POST", "/proactive/proofs/<int:school_id>", "303! 403 303 404 303", {"school_id": 1}, {}),
     # People, tokens, the journal
     Row("GET", "/account", "303 200 200 200 200"),
     Row("GET", "/account/password", "303 200 200 200 200"),
@@ -108,6 +134,10 @@ TABLE = (
     Row("GET", "/api/v1/endpoints/<endpoint_id>/readings", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/history", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/explain", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/held", "401 200 200 200 200"),
+    Row("POST", "/api/v1/silences", "401 403 201 400 201", json={"school": 1, "until": TOMORROW, "reason": "x"}),
+    Row("POST", "/api/v1/windows", "401 403 201 400 201", json=WINDOW),
+    Row("DELETE", "/api/v1/held/orders/<int:order_id>", "401 409 409 409 409", {"order_id": 1}),
     Row("GET", "/api/v1/incidents", "401 200 200 200 200"),
     Row("GET", "/api/v1/incidents/<int:number>", "401 200 200 404 200", {"number": 1}),
     _api_deed("acknowledge"),
@@ -118,6 +148,18 @@ TABLE = (
     _api_deed("close"),
     _api_deed("reopen", {"text": "not mended"}),
     _api_deed("comment", {"text": "seen"}),
+    Row("GET", "/api/v1/notices/channels", "401 403 403 403 200"),
+    Row("POST", "/api/v1/notices/channels", "401 403 403 403 201", json=CHANNEL),
+    Row("DELETE", "/api/v1/notices/channels/<int:channel_id>", "401 403 403 403 204", _LOG),
+    Row("POST", "/api/v1/notices/channels/<int:channel_id>/test", "401 403 403 403 200", _LOG),
+    Row("GET", "/api/v1/notices/routes", "401 403 403 403 200"),
+    Row("POST", "/api/v1/notices/routes", "401 403 403 403 201", json=_LOG),
+    Row("PUT", "/api/v1/notices/routes/<int:route_id>", "401 403 403 403 200", {"route_id": 1}, json=_LOG),
+    Row("DELETE", "/api/v1/notices/routes/<int:route_id>", "401 403 403 403 204", {"route_id": 1}),
+    Row("GET", "/api/v1/notices/deliveries", "401 403 403 403 200"),
+    Row("GET", "/api/v1/proofs", "401 200 200 200 200"),
+    Row("GET", "/api/v1/proofs/<int:proof_id>", "401 200 200 404 200", {"proof_id": 1}),
+    Row("POST", "/api/v1/schools/<int:school_id>/proofs", "401 403 201 404 201", {"school_id": 1}),
     Row("GET", "/api/v1/schools", "401 200 200 200 200"),
     Row("GET", "/api/v1/tokens", "401 200 200 200 200"),
     Row("DELETE", "/api/v1/tokens/<int:token_id>", "401 404 204 404 404", {"token_id": "<of tom>"}),
@@ -185,8 +227,17 @@ def world(console_opener, tmp_path_factory):
     console.person("vera", Role.VIEWER, "Harbour School")
     console.person("otto", Role.TECHNICIAN, "Hilltop College")
     with console.begin() as tx:
+        _tell_and_prove(tx)
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
     return _world(console)
+
+
+def _tell_and_prove(tx) -> None:
+    """A channel and a route that need no network, and a proof of Harbour School that is over."""
+    channel, _ = editing.add_channel(tx, "system", "the log", "log", "", now=clock.utc_now())
+    editing.set_route(tx, "system", None, channel, Wanted(), now=clock.utc_now())
+    proofs.prove(tx, SYSTEM, 1, clock.utc_now())
+    tx.execute(sa.update(Proof).values(state="passed", ended_at=clock.utc_now()))
 
 
 def _world(console) -> World:

@@ -170,21 +170,19 @@ def _seen(way: Way) -> list[Step]:
 def _says(rule: Rule, name: str) -> str:
     unit = catalogue.BY_KEY[rule.reading].unit
     whose = "the server" if rule.judge is Judge.SERVER else "the PC itself"
-    level = f"from {reads(rule.raise_level, unit)}" if rule.direction is Direction.ABOVE else f"at {_at_most(rule, unit)}"
     return (
-        f"The rule “{name}”, judged by {whose}, makes that a fault {level}{_lasting(rule.raise_for_s)}, and well again from "
-        f"{reads(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}. Its fault makes a PC "
+        f"The rule “{name}”, judged by {whose}, makes that a fault {_from(rule.raise_level, unit)}{_lasting(rule.raise_for_s)}, "
+        f"and well again {_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}. Its fault makes a PC "
         f"{'ill' if rule.severity == 'ill' else 'one to watch'}."
     )
 
 
-def _at_most(rule: Rule, unit: Unit) -> str:
-    word = reads(rule.raise_level, unit)
-    return word if unit is Unit.YES_NO else f"{word} or less"
+def _from(level: float, unit: Unit) -> str:
+    return f"when it is “{reads(level, unit)}”" if unit is Unit.YES_NO else f"from {reads(level, unit)}"
 
 
 def _lasting(seconds: float) -> str:
-    return f" that lasts {length(dt.timedelta(seconds=seconds))}" if seconds >= 1 else ""
+    return f" for {length(dt.timedelta(seconds=seconds))}" if seconds >= 1 else ""
 
 
 def _began(way: Way) -> Step:
@@ -303,10 +301,10 @@ def _judged(rule: Rule, instance: str, value: float | None, running: Countdown |
         text = f"{newest}{what} once that has lasted {length(running.ends_at - running.since)}, if {running.condition}."
         return _line(rule, instance, Standing.PENDING, text, value, running)
     if is_raised:
-        back = f"{reads(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}"
-        return _line(rule, instance, Standing.RAISED, f"{newest}The fault is open; it is well again from {back}.", value)
-    level = reads(rule.raise_level, unit)
-    return _line(rule, instance, Standing.QUIET, f"{newest}A fault from {level}{_lasting(rule.raise_for_s)}.", value)
+        back = f"{_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}"
+        return _line(rule, instance, Standing.RAISED, f"{newest}The fault is open; it is well again {back}.", value)
+    level = _from(rule.raise_level, unit)
+    return _line(rule, instance, Standing.QUIET, f"{newest}It is a fault {level}{_lasting(rule.raise_for_s)}.", value)
 
 
 def _line(

@@ -39,7 +39,7 @@ def line(rule: Rule = FULL, machine: Machine = LINUX, value: float | None = 50, 
         ({"instances": ("C:",)}, LINUX, Standing.NO_READING, "does not give that reading"),
         ({"instances": ("C:",)}, Machine("linux", "", ("disks",)), Standing.NO_READING, "these fail: disks"),
         ({"instances": ("C:",), "judge": Judge.SERVER}, LINUX, Standing.QUIET, "The server judges it"),
-        ({}, LINUX, Standing.QUIET, "It reads 50 % now. A fault from 5 % that lasts 3 minutes."),
+        ({}, LINUX, Standing.QUIET, "It reads 50 % now. It is a fault from 5 % for 3 minutes."),
     ],
 )
 def test_rule_that_is_quiet_says_why(changes: dict[str, Any], machine: Machine, standing: Standing, says: str) -> None:
@@ -101,7 +101,7 @@ def test_chain_goes_from_the_reading_to_who_has_it() -> None:
     assert kinds == [Kind.READING, Kind.RULE, Kind.FAULT, Kind.STAGE, Kind.INCIDENT, Kind.PERSON]
     assert (chain.steps[-1].text, chain.incident) == ("tom has it.", 7)
     assert "3 % when the fault was raised" in chain.steps[0].text
-    assert "at 5 % or less that lasts 3 minutes, and well again from 8 % that lasts 40 seconds" in chain.steps[1].text
+    assert "a fault from 5 % for 3 minutes, and well again from 8 % for 40 seconds" in chain.steps[1].text
 
 
 def test_stages_are_told_with_their_reasons() -> None:
