@@ -89,8 +89,10 @@ _ROW = (
     User.name.label("assignee"),
     Incident.open_faults,
     Incident.reopened,
+    Incident.is_test,
 )
 _MORE = (Incident.impact, Incident.urgency, Incident.origin, Incident.closed_at)
+_IS_REAL = Incident.is_test.is_(sa.false())
 _RESOLVED_MS = sa.type_coerce(Incident.resolved_at, sa.BigInteger)
 _OPENED_MS = sa.type_coerce(Incident.opened_at, sa.BigInteger)
 
@@ -181,7 +183,10 @@ def alike(tx: sa.Connection, person: Person, number: int) -> tuple[IncidentRow, 
 
 
 def trend(tx: sa.Connection, person: Person, days: int, now: dt.datetime) -> tuple[DayCount, ...]:
-    """For each of the last days (UTC, today included, oldest first) how many incidents were opened and how many resolved."""
+    """For each of the last days (UTC, today included, oldest first) how many incidents were opened and how many resolved.
+
+    Tests do not count.
+    """
     last = to_ms(now) // _DAY_MS
     first = last - max(1, min(days, TREND_DAYS)) + 1
     opened = _by_day(tx, person, Incident.opened_at, _OPENED_MS, first)
@@ -199,10 +204,10 @@ def priorities(tx: sa.Connection) -> dict[tuple[str, str], int]:
 
 
 def open_by_priority(tx: sa.Connection, person: Person) -> dict[int, int]:
-    """How many incidents of the person's schools are open, by priority; a priority without any is left out."""
+    """How many incidents of the person's schools are open, by priority; a priority without any is left out, as are tests."""
     counted = (
         sa.select(Incident.priority, sa.func.count())
-        .where(Incident.resolved_at.is_(None), *_scoped(person))
+        .where(Incident.resolved_at.is_(None), _IS_REAL, *_scoped(person))
         .group_by(Incident.priority)
     )
     return {row[0]: row[1] for row in tx.execute(counted)}
@@ -319,5 +324,5 @@ def _allowed(person: Person, row: Any) -> frozenset[Deed]:
 
 def _by_day(tx: sa.Connection, person: Person, column: Any, milliseconds: Any, first: int) -> dict[int, int]:
     day = sa.cast(milliseconds // _DAY_MS, sa.Integer).label("day")
-    counted = sa.select(day, sa.func.count()).where(column >= from_ms(first * _DAY_MS), *_scoped(person)).group_by(day)
-    return {row[0]: row[1] for row in tx.execute(counted)}
+    fitting = (column >= from_ms(first * _DAY_MS), _IS_REAL, *_scoped(person))
+    return {row[0]: row[1] for row in tx.execute(sa.select(day, sa.func.count()).where(*fitting).group_by(day))}

@@ -28,7 +28,10 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident in a list. `endpoint_id` and `endpoint` (its name) are empty where it concerns none."""
+    """One incident in a list. `endpoint_id` and `endpoint` (its name) are empty where it concerns none.
+
+    `is_test`: a proof that alerts work, or a test that somebody made; it counts nowhere.
+    """
 
     number: int
     state: str
@@ -46,6 +49,7 @@ class IncidentRow:
     assignee: str | None
     open_faults: int
     reopened: int
+    is_test: bool
 
 
 @dataclass(frozen=True, slots=True)

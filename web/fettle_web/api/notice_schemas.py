@@ -162,12 +162,16 @@ class ProofOut(Schema):
     ended_at = maybe_time()
 
 
+class LastProofOut(ProofOut):
+    """A school's last proof."""
+
+
 class SchoolProofOut(Schema):
     """A school with its last proof."""
 
     school_id = fields.Integer()
     school = fields.String()
-    last = fields.Nested(ProofOut, allow_none=True)
+    last = fields.Nested(LastProofOut, allow_none=True)
     passed_at = maybe_time()
     due_at = maybe_time()
     connected = fields.Integer()

@@ -207,6 +207,7 @@ class IncidentFieldsOut(Schema):
     assignee = fields.String(allow_none=True)
     open_faults = fields.Integer(metadata={"description": "how many of its faults last"})
     reopened = fields.Integer(metadata={"description": "how often it was resolved and came back"})
+    is_test = fields.Boolean(metadata={"description": "a proof that alerts work, or a test that somebody made"})
 
 
 class FaultOfIncidentOut(Schema):

@@ -13,6 +13,7 @@ from fettle_server.estate.people.rules import Person
 from fettle_server.journal import queries as journal
 from fettle_server.journal.queries import AuditFilter
 from fettle_server.proactive import queries as proactive
+from fettle_server.proactive.forecasts import queries as forecasts
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter, IncidentRow
 
@@ -45,6 +46,7 @@ def overview() -> str:
             counts=once(lambda: endpoints.counts(tx, person)),
             schools=once(lambda: endpoints.schools(tx, person)),
             trend=once(lambda: incidents.trend(tx, person, TREND_DAYS, utc_now())),
+            coming=once(lambda: forecasts.week(tx, person, utc_now(), limit=FEWER)),
             news=once(lambda: _today(tx, person, utc_now())),
             proved=once(lambda: _proved(tx, person)),
             bars=lambda days: columns([(day.opened, day.resolved) for day in days]),
@@ -55,11 +57,13 @@ def overview() -> str:
 
 
 def _cases(tx: Connection, person: Person) -> tuple[list[IncidentRow], list[IncidentRow]]:
-    """Open incidents that hinder teaching now, and those that only will."""
+    """Open incidents that hinder teaching now, and those that only will; tests are neither."""
     rule_of = proactive.current_policy(tx).rule
     now: list[IncidentRow] = []
     soon: list[IncidentRow] = []
     for row in incidents.incidents(tx, person, IncidentFilter(state="open"), limit=_LOOKED_AT).rows:
+        if row.is_test:
+            continue
         rule = rule_of(row.rule)
         (soon if rule is not None and rule.severity == "watch" else now).append(row)
     return now, soon
