@@ -27,6 +27,7 @@ from fettle_server.proactive.rules import (
     RECONCILED,
     RECOVERED,
     SERVER_RULES,
+    TEST,
     Clear,
     Evidence,
     Held,
@@ -53,8 +54,6 @@ from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 
 ACTOR = "system"
-TEST = "test"
-"""The topic of faults that prove that alerts work."""
 _TOLD = ("", Stage.PARENT.value)
 """The stages of a fault that its incident counts."""
 
@@ -279,7 +278,8 @@ class _Round:
         ticket = self._board.ticket(hold.parent)
         assert ticket is not None
         means = self._standing(signal.rule, signal.instance, patient.name)
-        self._board.joined(ticket, from_ms(signal.at_ms), f"{patient.name}: {means.title}", {"endpoint_id": patient.id})
+        text, detail = f"{patient.name}: {means.title}", {"endpoint_id": patient.id}
+        self._board.joined(ticket, from_ms(signal.at_ms), text, detail, schools=[patient.school_id])
         return ticket
 
     def _finding(self, patient: _Patient, signal: Raise) -> Finding:

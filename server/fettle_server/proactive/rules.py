@@ -29,6 +29,9 @@ FORECASTS = frozenset(
 SERVER_RULES = frozenset({CLASH, ABSENT, "evidence-old", "proof-silent"}) | FORECASTS
 """Rules that no agent may raise or clear: the server judges them."""
 
+TEST = "test"
+"""The topic of faults that prove that alerts work."""
+
 TITLE_LIMIT = 300
 
 Evidence = list[tuple[int, float]]

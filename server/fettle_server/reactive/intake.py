@@ -19,7 +19,7 @@ from fettle_server.journal.actions import Line, record_all
 from fettle_server.notify.actions import Message, enqueue
 from fettle_server.reactive import rules
 from fettle_server.reactive.actions import priority_table
-from fettle_server.reactive.reach import for_each_school, touched
+from fettle_server.reactive.reach import for_each_school, touch, touched
 from fettle_server.reactive.rules import Deed, IncidentState
 from fettle_server.reactive.tables import IS_OPEN, Incident
 from fettle_server.reactive.tickets import ACTOR, CHANGE, COLUMNS, ENTRY, Cause, Finding, Ticket, changes, read_as, whole
@@ -48,6 +48,7 @@ class Board:
         self._messages: list[tuple[Ticket, str, str]] = []
         self._priorities: dict[tuple[str, str], int] = {}
         self._changed: dict[int, Ticket] = {}
+        self._touched: list[tuple[Ticket, int]] = []
         self.opened: dict[int, int] = defaultdict(int)
 
     def read(self, causes: Iterable[str], numbers: Iterable[int], since: dt.datetime) -> None:
@@ -89,8 +90,23 @@ class Board:
         self._grade(ticket, found)
         return ticket
 
-    def joined(self, ticket: Ticket, at: dt.datetime, text: str, detail: dict[str, Any], faults: int = 1) -> None:
-        """So many more faults are part of a wider incident."""
+    def touches(self, ticket: Ticket, schools: Iterable[int]) -> None:
+        """The incident, where it is of several schools, touches these."""
+        if ticket.school_id is None:
+            self._touched += [(ticket, school_id) for school_id in schools]
+
+    def joined(
+        self,
+        ticket: Ticket,
+        at: dt.datetime,
+        text: str,
+        detail: dict[str, Any],
+        *,
+        faults: int = 1,
+        schools: Iterable[int] = (),
+    ) -> None:
+        """So many more faults, of these schools, are part of a wider incident."""
+        self.touches(ticket, schools)
         ticket.open_faults += faults
         ticket.is_changed = True
         self.say(ticket, "joined", "incident.joined", at, text, detail)
@@ -193,6 +209,7 @@ class Board:
             (ticket.number, to_ms(at), kind, ACTOR, text, as_json(detail)) for ticket, kind, at, text, detail in self._entries
         ]
         ENTRY.run(self._tx, entries)
+        touch(self._tx, {(ticket.number, school_id) for ticket, school_id in self._touched})
         changed = [ticket for ticket in self._changed.values() if ticket.is_open]
         self._lines += [(ticket, "incident.changed", {"what": "fault cleared", "title": ticket.title}) for ticket in changed]
         record_all(self._tx, self._journal())

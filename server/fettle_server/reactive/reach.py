@@ -27,9 +27,9 @@ def touched(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[int, .
     return {number: tuple(schools) for number, schools in found.items()}
 
 
-def touch(tx: sa.Connection, number: int, schools: Iterable[int]) -> None:
-    """Say that the incident touches these schools; those that it touches already stay."""
-    rows = [{"incident_number": number, "school_id": school_id} for school_id in sorted(set(schools))]
+def touch(tx: sa.Connection, pairs: Iterable[tuple[int, int]]) -> None:
+    """Say which incidents touch which schools (number, school); what is known already stays."""
+    rows = [{"incident_number": number, "school_id": school_id} for number, school_id in sorted(pairs)]
     if rows:
         tx.execute(insert_into(tx, IncidentSchool).on_conflict_do_nothing(), rows)
 

@@ -12,12 +12,14 @@ UTC = sa.BigInteger()
 SERIAL = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 STANDING = sa.text("ended_at IS NULL")
 HELD = sa.text("stage <> ''")
+IS_HELD = sa.text("stage <> '' AND cleared_at IS NULL")
 
 
 def upgrade() -> None:
     _suppressions()
     _problems()
     op.create_index("ix_faults_stage", "faults", ["id"], sqlite_where=HELD, postgresql_where=HELD)
+    op.create_index("ix_faults_waiting", "faults", ["stage", "held_until"], sqlite_where=IS_HELD, postgresql_where=IS_HELD)
 
 
 def _suppressions() -> None:

@@ -1,0 +1,298 @@
+"""Triage: faults that look around first become one incident where their cause is, or incidents of their own."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+
+import pytest
+import sqlalchemy as sa
+from fettle_protocol.policy import Direction, Impact, Judge, Policy, Rule, Severity, Spread
+from fettle_server.estate.tables import Endpoint, Room
+from fettle_server.notify.tables import Outbox
+from fettle_server.proactive import actions
+from fettle_server.proactive.causes import triage
+from fettle_server.proactive.rules import ABSENT, Clear, Raise
+from fettle_server.proactive.tables import Fault
+from fettle_server.reactive.tables import Incident, IncidentEntry, IncidentSchool
+
+NOW = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
+WITHIN = dt.timedelta(minutes=30)
+
+
+def seconds(number):
+    return dt.timedelta(seconds=number)
+
+
+def rule(key, reading, topic, **more):
+    usual = {
+        "direction": Direction.BELOW, "raise_level": 0.5, "raise_for_s": 30, "clear_level": 0.5, "clear_for_s": 30,
+        "severity": Severity.ILL, "impact": Impact.USER, "title": key, "meaning": "m", "first_step": "f",
+    }  # fmt: skip
+    return Rule(**(usual | {"key": key, "reading": reading, "topic": topic} | more))
+
+
+POLICY = Policy(
+    version=1,
+    rules=(
+        rule("gateway-lost", "gateway.reachable", "network", title="The network is lost", spread=Spread.PLACE, gather_s=60),
+        rule(
+            "absent", "presence.absent_minutes", "presence", title="Not heard of", direction=Direction.ABOVE, judge=Judge.SERVER,
+            spread=Spread.PLACE, gather_s=90,
+        ),
+        rule("dns-lost", "dns.working", "dns", title="Names cannot be resolved", spread=Spread.PLACE, gather_s=60),
+        rule(
+            "service-stopped", "service.running", "services", title="Service {instance} has stopped", spread=Spread.KIND,
+            gather_s=600,
+        ),
+        rule("disk-full", "disk.free_percent", "disk-space", title="Disk {instance} is full"),
+    ),
+)  # fmt: skip
+
+
+class Scene:
+    """Endpoints that fall ill and well, and a worker that looks, at times that the test says (seconds from 09:00)."""
+
+    def __init__(self, store):
+        self.store = store
+        with store.begin() as tx:
+            actions.publish(tx, POLICY, "system", NOW)
+
+    def room(self, name, school="Harbour School"):
+        school_id = self.store.school(school)
+        with self.store.begin() as tx:
+            values = {"school_id": school_id, "name": name, "created_at": NOW}
+            return int(tx.execute(sa.insert(Room).values(values)).inserted_primary_key[0])
+
+    def pcs(self, count, room=None, school="Harbour School", **columns):
+        self.store.school(school)
+        return [self.store.endpoint(school=school, room_id=room, connected=True, **columns) for _ in range(count)]
+
+    def fall(self, pks, at, rule="gateway-lost", instance="", severity="ill", since=None):
+        moment_ms = int((NOW + seconds(at)).timestamp() * 1000)
+        since_ms = moment_ms - 30_000 if since is None else int((NOW + seconds(since)).timestamp() * 1000)
+        said = [(pk, Raise(moment_ms, rule, instance, severity, 1.0, since_ms, [], 1, "", False)) for pk in pks]
+        self._judge(said, at)
+
+    def recover(self, pks, at, rule="gateway-lost", instance=""):
+        moment_ms = int((NOW + seconds(at)).timestamp() * 1000)
+        self._judge([(pk, Clear(moment_ms, rule, instance, "recovered", 0.0, moment_ms, [], False)) for pk in pks], at)
+
+    def absent(self, pks, at, since=None):
+        with self.store.begin() as tx:
+            tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(pks)).values(connected=False))
+        self.fall(pks, at, ABSENT, since=since)
+
+    def _judge(self, said, at):
+        with self.store.begin() as tx:
+            actions.judge(tx, said, now=NOW + seconds(at), reopen_within=WITHIN)
+
+    def look(self, at):
+        while True:
+            with self.store.begin() as tx:
+                if not triage(tx, now=NOW + seconds(at), reopen_within=WITHIN):
+                    return
+
+    def look_until(self, start, end, step=10):
+        for at in range(start, end + 1, step):
+            self.look(at)
+
+    def incidents(self, *more):
+        columns = (Incident.scope, Incident.title, Incident.state, Incident.open_faults, *more)
+        rows = self.store.rows(sa.select(*columns).where(Incident.merged_into.is_(None)).order_by(Incident.number))
+        return [tuple(row) for row in rows]
+
+    def told(self):
+        rows = self.store.rows(sa.select(Outbox.kind, Outbox.incident_number).order_by(Outbox.id))
+        return [(kind.removeprefix("incident."), number) for kind, number in rows]
+
+    def stages(self):
+        counted = sa.select(Fault.stage, sa.func.count()).where(Fault.cleared_at.is_(None)).group_by(Fault.stage)
+        return dict(tuple(row) for row in self.store.rows(counted))
+
+
+@pytest.fixture
+def scene(store):
+    return Scene(store)
+
+
+def test_thirty_silent_pcs_in_a_room_are_one_incident(scene):
+    room = scene.room("R12")
+    pcs = scene.pcs(30, room)
+    scene.pcs(100)
+    for start in range(0, 28, 7):
+        scene.fall(pcs[start : start + 7], start)
+    scene.look_until(0, 60)
+    assert scene.incidents() == [("room", "Room R12 has lost its network or power: 28 of 30 PCs", "new", 28)]
+    assert scene.stages() == {"parent": 28}
+    assert scene.told() == [("opened", 1)]
+
+
+def test_a_school_off_the_network_is_one_incident(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2", "R3")]
+    pcs = [pk for room in rooms for pk in scene.pcs(8, room)] + scene.pcs(1, None, endpoint_class="server")
+    scene.absent(pcs, 0)
+    scene.look_until(0, 60)
+    title = "Harbour School is off the network or without power: 25 PCs in 3 rooms"
+    assert scene.incidents() == [("school", title, "new", 25)]
+
+
+def test_one_pc_alone_is_told_by_itself_once_it_has_looked_around(scene):
+    (ill, *_) = scene.pcs(10, scene.room("R1"))
+    scene.fall([ill], 0)
+    scene.look_until(0, 50)
+    assert scene.incidents() == []
+    scene.look_until(60, 70)
+    assert scene.incidents() == [("endpoint", "The network is lost", "new", 1)]
+    assert scene.store.value(sa.select(Endpoint.open_incidents).where(Endpoint.pk == ill)) == 1
+
+
+def test_what_is_over_before_it_is_told_is_never_told(scene):
+    (ill, *_) = scene.pcs(10, scene.room("R1"))
+    scene.fall([ill], 0)
+    scene.recover([ill], 40)
+    scene.look_until(0, 120)
+    assert (scene.incidents(), scene.told()) == ([], [])
+    ((stage, trail),) = scene.store.rows(sa.select(Fault.stage, Fault.trail))
+    assert (stage, trail[0]["to_ms"] - trail[0]["from_ms"]) == ("gathering", 40_000)
+
+
+def test_a_failed_dns_server_is_one_incident_of_the_school(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2")]
+    pcs = [pk for room in rooms for pk in scene.pcs(10, room)]
+    scene.fall(pcs[:18], 0, "dns-lost")
+    scene.look_until(0, 60)
+    title = "Harbour School cannot resolve names (DNS): 18 of 20 PCs in 2 rooms"
+    assert scene.incidents() == [("school", title, "new", 18)]
+
+
+def test_two_unrelated_faults_are_two_incidents(scene):
+    pcs = scene.pcs(20, scene.room("R1"))
+    scene.fall(pcs[:1], 0)
+    scene.fall(pcs[1:2], 5, "dns-lost")
+    scene.look_until(0, 120)
+    assert [row[0] for row in scene.incidents()] == ["endpoint", "endpoint"]
+
+
+def test_later_faults_of_the_room_join_and_the_last_clear_resolves(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.fall(pcs[:8], 0)
+    scene.look_until(0, 60)
+    scene.fall(pcs[8:], 90)
+    assert scene.incidents()[0][2:] == ("new", 10)
+    scene.recover(pcs[:9], 300)
+    assert scene.incidents()[0][2:] == ("new", 1)
+    scene.recover(pcs[9:], 301)
+    assert scene.incidents()[0][2:] == ("resolved", 0)
+    assert scene.told() == [("opened", 1), ("resolved", 1)]
+
+
+def test_a_room_that_is_part_of_a_lost_school_is_promoted_in_place(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2", "R3")]
+    pcs = [scene.pcs(8, room) for room in rooms]
+    scene.fall(pcs[0], 0)
+    scene.look_until(0, 60)
+    assert scene.incidents()[0][0] == "room"
+    scene.fall(pcs[1] + pcs[2], 100)
+    scene.look_until(100, 160)
+    assert [(row[0], row[3]) for row in scene.incidents()] == [("school", 24)]
+    assert scene.told() == [("opened", 1), ("promoted", 1)]
+
+
+def test_incidents_of_single_pcs_are_taken_over_silently(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.fall(pcs[:2], 0)
+    scene.look_until(0, 70)
+    assert [row[0] for row in scene.incidents()] == ["endpoint", "endpoint"]
+    scene.fall(pcs[2:], 80)
+    scene.look_until(80, 130)
+    assert [(row[0], row[3]) for row in scene.incidents()] == [("room", 10)]
+    assert scene.told() == [("opened", 1), ("opened", 2), ("promoted", 1)]
+    assert scene.store.rows(sa.select(Incident.state, Incident.merged_into).where(Incident.number == 2)) == [("closed", 1)]
+    assert set(scene.store.rows(sa.select(Endpoint.open_incidents))) == {(0,)}
+
+
+def test_what_a_person_has_taken_in_hand_stays_theirs(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.fall(pcs[:1], 0)
+    scene.look_until(0, 70)
+    with scene.store.begin() as tx:
+        entry = {"incident_number": 1, "at": NOW, "kind": "comment", "actor": "user:ada", "text": "I am on it", "detail": {}}
+        tx.execute(sa.insert(IncidentEntry).values(entry))
+    scene.fall(pcs[1:], 80)
+    scene.look_until(80, 130)
+    assert [(row[0], row[3]) for row in scene.incidents()] == [("endpoint", 1), ("room", 9)]
+
+
+def test_two_rooms_lost_together_are_one_cause_that_names_them(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2")]
+    pcs = [pk for room in rooms for pk in scene.pcs(6, room)]
+    scene.pcs(100)
+    scene.fall(pcs, 0)
+    scene.look_until(0, 60)
+    title = "Rooms R1 and R2 of Harbour School have lost their network or power: 12 of 12 PCs"
+    assert scene.incidents() == [("school", title, "new", 12)]
+
+
+def test_the_rest_is_split_when_most_of_a_cause_is_over(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.fall(pcs, 0)
+    scene.look_until(0, 60)
+    scene.recover(pcs[:8], 600)
+    scene.look_until(600, 1190, 60)
+    assert len(scene.incidents()) == 1
+    scene.look(1200)
+    rows = scene.incidents()
+    assert [(row[0], row[2], row[3]) for row in rows] == [
+        ("room", "resolved", 0), ("endpoint", "new", 1), ("endpoint", "new", 1),
+    ]  # fmt: skip
+    assert scene.told() == [("opened", 1), ("resolved", 1), ("opened", 2), ("opened", 3)]
+
+
+def test_a_cause_of_which_half_is_ill_is_not_split(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.fall(pcs, 0)
+    scene.look_until(0, 60)
+    scene.recover(pcs[:5], 600)
+    scene.look_until(600, 1800, 60)
+    assert [(row[0], row[2], row[3]) for row in scene.incidents()] == [("room", "new", 5)]
+
+
+def test_a_service_that_stops_everywhere_is_one_incident_of_its_build(scene):
+    new, old = "Windows 11 24H2", "Windows 10"
+    ill = []
+    for school in ("Oak", "Ash", "Elm"):
+        ill += scene.pcs(4, school=school, system_version=new)
+        scene.pcs(40, school=school, system_version=old)
+    for place, pk in enumerate(ill):
+        scene.fall([pk], place * 20, "service-stopped", "Spooler")
+    scene.look_until(0, 620, 20)
+    title = "Service Spooler has stopped on 12 PCs of 3 schools: all run Windows 11 24H2"
+    assert scene.incidents(Incident.school_id) == [("build", title, "new", 12, None)]
+    assert len(scene.store.rows(sa.select(IncidentSchool))) == 3
+
+
+def test_a_late_told_loss_of_a_covered_room_is_no_incident(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    scene.absent(pcs, 0)
+    scene.look_until(0, 60)
+    scene.recover(pcs, 600, ABSENT)
+    scene.fall(pcs[:3], 700, since=-20)  # raised late, began long ago: its own time counts
+    with scene.store.begin() as tx:
+        assert tx.scalar(sa.select(sa.func.count()).select_from(Fault).where(Fault.stage == "gathering")) == 3
+    said_ms = int((NOW + seconds(30)).timestamp() * 1000)
+    said = [(pk, Raise(said_ms, "gateway-lost", "", "ill", 1.0, said_ms, [], 1, "", False)) for pk in pcs[5:8]]
+    scene._judge(said, 720)
+    assert scene.stages() == {"gathering": 3, "late": 3}
+
+
+def test_a_storm_that_repeats_is_one_incident_that_returns(scene):
+    pcs = scene.pcs(10, scene.room("R1"))
+    for start in itertools.islice(itertools.count(0, 400), 4):
+        scene.fall(pcs, start)
+        scene.look_until(start, start + 60)
+        scene.recover(pcs, start + 200)
+    assert [(row[0], row[2]) for row in scene.incidents()] == [("room", "new")]  # it comes and goes
+    scene.look(1400 + 2 * 3600 + 1)
+    assert scene.incidents()[0][2] == "resolved"
+    assert [kind for kind, _ in scene.told()] == ["opened", "resolved", "reopened", "resolved", "reopened", "resolved"]
