@@ -19,6 +19,8 @@ from fettle_server.estate.people.rules import SYSTEM, Role
 from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
 from fettle_server.notify import editing
 from fettle_server.notify.rules import Wanted
+from fettle_server.proactive.maintenance import actions as maintenance
+from fettle_server.proactive.maintenance.rules import Task
 from fettle_server.proactive.proofs import actions as proofs
 from fettle_server.proactive.proofs.tables import Proof
 from fettle_server.reactive.tables import Incident
@@ -27,6 +29,7 @@ from fettle_web.pages.incident import DEEDS
 CALLERS = ("stranger", "vera", "tom", "otto", "ada")
 """Nobody; viewer and technician of Harbour School, whose things are asked for; technician of Hilltop College; administrator."""
 HARBOUR_PC = "1" * 32
+WARRANTY = {"ends_on": "2027-08-31"}
 PERSON_FORM = {"name": "new person", "role": "viewer", "school": "1", "active": "1"}
 WINDOW_FORM = {
     "title": "Updates", "school": "1", "often": "weekly", "weekday": "TU", "from": "18:00", "to": "20:00", "day": "2026-11-24",
@@ -36,6 +39,13 @@ WINDOW = {"school": 1, "title": "x", "starts_at": TOMORROW, "ends_at": DAY_AFTER
 CHANNEL = {"name": "another", "kind": "log", "target": ""}
 ROUTE = {"channel": "1", "priority": "1", "all_schools": "1"}
 _LOG = {"channel_id": 1}
+RULE_FORM = {
+    "enabled": "1", "raise_level": "3", "raise_for_s": "30", "raise_for_s_unit": "s", "clear_level": "6", "clear_for_s": "30",
+    "clear_for_s_unit": "s", "gap_s": "15", "gap_s_unit": "min", "gather_s": "0", "gather_s_unit": "s", "severity": "ill",
+    "impact": "user", "spread": "", "systems": ["windows", "linux", "macos"], "title": "Disk {instance} is full", "meaning": "Full.",
+    "first_step": "Empty it.", "source": "ours", "why": "too loud", "deed": "save",
+}  # fmt: skip
+RULE_JSON = {"why": "too loud", "rule": {"raise_level": 3}}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
 OTHERS_MARKS = {
     "stranger": ("Harbour", "harbour", "Hilltop", "hilltop"),
@@ -103,6 +113,20 @@ TABLE = (
     Row("POST", "/settings/notices/routes/<int:route_id>/remove", "303! 403 403 403 303", {"route_id": 1}, {}),
     Row("GET", "/proactive/proofs", "303 200 200 200 200"),
     Row("POST", "/proactive/proofs/<int:school_id>", "303! 403 303 404 303", {"school_id": 1}, {}),
+    # The rule book: everybody reads it, people of all schools edit it
+    Row("GET", "/proactive/rules", "303 200 200 200 200"),
+    Row("GET", "/proactive/rules/<key>", "303 200 200 200 200", {"key": "disk-full"}),
+    Row("POST", "/proactive/rules/<key>", "303! 403 403 403 303", {"key": "disk-full"}, RULE_FORM),
+    Row("GET", "/proactive/rules/<key>/copy", "303 403 403 403 200", {"key": "disk-full"}),
+    Row("POST", "/proactive/rules/<key>/copy", "303! 403 403 403 303", {"key": "disk-full"}, RULE_FORM | {"key": "own-full"}),
+    Row("GET", "/proactive/rules/versions", "303 200 200 200 200"),
+    Row("POST", "/proactive/rules/versions/<int:version>/roll-back", "303! 403 403 403 303", {"version": 1}, {"why": "to see"}),
+    # What is to be done, and what is coming
+    Row("GET", "/proactive/tasks", "303 200 200 200 200"),
+    Row("POST", "/proactive/tasks/<int:number>/<deed>", "303! 403 303 404 303", {"number": 1, "deed": "done"}, {}),
+    Row("GET", "/proactive/forecasts", "303 200 200 200 200"),
+    Row("POST", "/proactive/warranties", "303! 403 303 303! 303", {}, {"text": "name,ends_on\npc-harbour,2027-08-31\n"}),
+    Row("POST", "/pcs/<endpoint_id>/warranty", "303! 403 303 404 303", {"endpoint_id": HARBOUR_PC}, {"ends_on": "2027-08-31"}),
     # People, tokens, the journal
     Row("GET", "/account", "303 200 200 200 200"),
     Row("GET", "/account/password", "303 200 200 200 200"),
@@ -160,6 +184,20 @@ TABLE = (
     Row("GET", "/api/v1/proofs", "401 200 200 200 200"),
     Row("GET", "/api/v1/proofs/<int:proof_id>", "401 200 200 404 200", {"proof_id": 1}),
     Row("POST", "/api/v1/schools/<int:school_id>/proofs", "401 403 201 404 201", {"school_id": 1}),
+    Row("GET", "/api/v1/rules", "401 200 200 200 200"),
+    Row("GET", "/api/v1/rules/<key>", "401 200 200 200 200", {"key": "disk-full"}),
+    Row("PUT", "/api/v1/rules/<key>", "401 403 403 403 200", {"key": "disk-full"}, json=RULE_JSON),
+    Row("DELETE", "/api/v1/rules/<key>", "401 403 403 403 400", {"key": "disk-full"}, json={"why": "not needed"}),
+    Row("POST", "/api/v1/rules/<key>/backtest", "401 403 403 403 200", {"key": "disk-full"}, json={"rule": {"raise_level": 3}}),
+    Row("GET", "/api/v1/rule-versions", "401 200 200 200 200"),
+    Row("GET", "/api/v1/rule-versions/holders", "401 200 200 200 200"),
+    Row("POST", "/api/v1/rule-versions/<int:version>/roll-back", "401 403 403 403 200", {"version": 1}, json={"why": "to see"}),
+    Row("GET", "/api/v1/tasks", "401 200 200 200 200"),
+    Row("POST", "/api/v1/tasks/<int:number>/complete", "401 403 200 404 200", {"number": 1}, json={"note": "done"}),
+    Row("POST", "/api/v1/tasks/<int:number>/reopen", "401 403 200 404 200", {"number": 2}),
+    Row("GET", "/api/v1/forecasts", "401 200 200 200 200"),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/forecasts", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("PUT", "/api/v1/endpoints/<endpoint_id>/warranty", "401 403 200 404 200", {"endpoint_id": HARBOUR_PC}, json=WARRANTY),
     Row("GET", "/api/v1/schools", "401 200 200 200 200"),
     Row("GET", "/api/v1/tokens", "401 200 200 200 200"),
     Row("DELETE", "/api/v1/tokens/<int:token_id>", "401 404 204 404 404", {"token_id": "<of tom>"}),
@@ -228,6 +266,7 @@ def world(console_opener, tmp_path_factory):
     console.person("otto", Role.TECHNICIAN, "Hilltop College")
     with console.begin() as tx:
         _tell_and_prove(tx)
+        _have_work(tx)
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
     return _world(console)
 
@@ -238,6 +277,14 @@ def _tell_and_prove(tx) -> None:
     editing.set_route(tx, "system", None, channel, Wanted(), now=clock.utc_now())
     proofs.prove(tx, SYSTEM, 1, clock.utc_now())
     tx.execute(sa.update(Proof).values(state="passed", ended_at=clock.utc_now()))
+
+
+def _have_work(tx) -> None:
+    """Harbour School's task 1 is to do, its task 2 was done."""
+    for number in (1, 2):
+        key, day = f"battery/{number}", dt.date(2026, 12, 1)
+        maintenance.propose(tx, Task("battery", key, "Replace a battery", "Harbour's", 1, None, None, day), clock.utc_now())
+    maintenance.complete(tx, SYSTEM, 2, "", clock.utc_now())
 
 
 def _world(console) -> World:

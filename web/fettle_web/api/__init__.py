@@ -12,7 +12,7 @@ from flask import Response, current_app, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from fettle_web import auth
-from fettle_web.api import endpoints, explanations, holding, incidents, notices, people, problems
+from fettle_web.api import endpoints, explanations, holding, incidents, maintenance, notices, people, problems, rulebook
 from fettle_web.api.blueprint import api
 
 _DESCRIPTION = """Endpoints, their readings and their incidents, for scripts.
@@ -75,4 +75,4 @@ def _as_problems(spec: Any) -> Any:
     return spec
 
 
-__all__ = ["endpoints", "explanations", "holding", "incidents", "install", "notices", "people"]
+__all__ = ["endpoints", "explanations", "holding", "incidents", "install", "maintenance", "notices", "people", "rulebook"]

@@ -9,6 +9,7 @@ from fettle_web.pages import (
     audit,
     enrolment,
     errors,
+    forecasts,
     held,
     incident,
     incidents,
@@ -20,15 +21,17 @@ from fettle_web.pages import (
     people,
     priorities,
     proofs,
+    rulebook,
     schools,
     search,
     sign_in,
     stories,
+    tasks,
     why,
 )
 
 __all__ = ["install"]
-_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, why, proofs)
+_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, tasks, forecasts, why, proofs, rulebook)
 
 
 def install(app: Flask) -> None:

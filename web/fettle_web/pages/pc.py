@@ -12,13 +12,14 @@ from fettle_server.estate.endpoints.views import EndpointDetail
 from fettle_server.estate.people.rules import Person
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.explain import queries as explanations
+from fettle_server.proactive.forecasts import queries as forecast_queries
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter
 from flask import Response, abort, jsonify, request, url_for
 from flask.typing import ResponseReturnValue
 
 from fettle_web import auth, store
-from fettle_web.pages import charts, vitals
+from fettle_web.pages import charts, forecasts, vitals
 from fettle_web.pages.happenings import happenings
 from fettle_web.pages.inventory import sections
 from fettle_web.pages.parts import address, once, pages, respond
@@ -60,6 +61,9 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             ),
             summary=once(lambda: charts.summary(history())),
             happenings=once(lambda: happenings(tx, person, endpoint_id, window.start, now)),
+            forecasts=once(lambda: forecasts.of_pc(tx, person, endpoint_id)),
+            drawn=forecasts.drawn,
+            warranty=once(lambda: forecast_queries.warranty_of(tx, person, endpoint_id)),
             inventory=once(lambda: sections(endpoints.inventory(tx, person, endpoint_id))),
         )
 
