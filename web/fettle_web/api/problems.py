@@ -10,6 +10,7 @@ from fettle_server.estate.endpoints.views import EndpointQueryError
 from fettle_server.estate.people.rules import Forbidden, PeopleError
 from fettle_server.observed import log
 from fettle_server.paging import PageError
+from fettle_server.proactive.rulebook.rules import NoSuchRule, Overtaken, RuleBookError
 from fettle_server.reactive.rules import Refused
 from fettle_server.reactive.views import IncidentQueryError
 from flask import Response, jsonify, request
@@ -38,6 +39,9 @@ def install(blueprint: APIBlueprint) -> None:
         (PeopleError, 400),
         (Refused, 409),
         (PageError, 400),
+        (NoSuchRule, 404),
+        (Overtaken, 409),
+        (RuleBookError, 400),
         (EndpointQueryError, 400),
         (IncidentQueryError, 400),
     ):

@@ -7,6 +7,7 @@ from flask import Flask
 from fettle_web.pages import (
     account,
     audit,
+    calendars,
     enrolment,
     errors,
     forecasts,
@@ -21,6 +22,7 @@ from fettle_web.pages import (
     people,
     priorities,
     proofs,
+    rooms,
     rulebook,
     schools,
     search,
@@ -43,9 +45,11 @@ def install(app: Flask) -> None:
         parts.pages,
         account.blueprint,
         audit.blueprint,
+        calendars.blueprint,
         enrolment.blueprint,
         notices.blueprint,
         people.blueprint,
+        rooms.blueprint,
         sign_in.blueprint,
     ):
         app.register_blueprint(blueprint)

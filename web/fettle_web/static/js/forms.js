@@ -29,7 +29,7 @@ export async function send(form, button) {
   form.setAttribute("aria-busy", "true");
   button?.setAttribute("aria-busy", "true");
   try {
-    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), headers: { "X-Requested-With": "fetch" } });
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, button?.form === form ? button : null)), headers: { "X-Requested-With": "fetch" } });
     if (answer.status === 401) return location.reload();
     const html = await answer.text();
     show(form, html);
