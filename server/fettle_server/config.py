@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     batch_limit: int = Field(2000, ge=1, le=100_000, description="messages that one transaction takes at most")
     max_streams: int = Field(25_000, ge=1, description="agents connected at a time to one ingest process")
     unknown_after_s: int = Field(180, ge=10, description="disconnected for so long, an endpoint's state is unknown")
+    presence_grace_minutes: int = Field(
+        5, ge=1, le=120, description="minutes that agents have to come back after the server was away, before silence counts"
+    )
     reopen_within_minutes: int = Field(60, ge=0, description="a fault that returns so soon reopens its incident")
     close_after_days: int = Field(7, ge=0, description="a resolved incident closes after so many days")
     history_days: int = Field(400, ge=1, description="days that the packed history is kept")

@@ -25,7 +25,7 @@ from fettle_server.proactive import sweep as proactive_sweep
 from fettle_server.proactive.maintenance import actions as maintenance
 from fettle_server.proactive.maintenance.rules import Task, TaskKind
 from fettle_server.reactive import actions as reactive
-from fettle_server.worker import forecasts, notices, proofs
+from fettle_server.worker import causes, forecasts, notices, presence, proofs
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -170,6 +170,8 @@ def _watch_certificate(work: Work, path: Path, now: dt.datetime) -> None:
 
 JOBS: tuple[Job, ...] = (
     Job("mark unknown", 5, mark_unknown),
+    Job("presence", 15, presence.look),
+    Job("triage", 2, causes.triage),
     Job("notices", 2, notices.tell),
     Job("follow proofs", 5, proofs.follow),
     Job("begin proofs", 300, proofs.begin),

@@ -18,6 +18,8 @@ STALE_MS = 30_000
 """A mark older than this says that nobody hears the agents just now."""
 JUMP_MS = 30_000
 """A wall clock that moved so far against the count of seconds has jumped."""
+GRACE_MINUTES = 5
+"""How long agents have to come back after the server began to hear, where the settings say nothing."""
 PATIENCE = dt.timedelta(minutes=3)
 """How long a machine is missed before its absence counts as one of several that may have one cause."""
 SERVER_MINUTES = 5.0

@@ -1,4 +1,4 @@
-"""What presence remembers: that the server itself lives, where its own looks have got to, and how often each PC and room came."""
+"""What presence remembers: that the server lives, how far its own looks have got, how often each PC, room and school came."""
 
 from __future__ import annotations
 

@@ -1,0 +1,357 @@
+"""What the look at who is missing makes of a small school's days, with its writer and its clock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from fettle_server.config import Settings
+from fettle_server.db import to_ms
+from fettle_server.estate.calendars.tables import CalendarEntry, CalendarMark
+from fettle_server.estate.endpoints import reports
+from fettle_server.estate.endpoints.reports import Parting
+from fettle_server.estate.tables import Endpoint, Room
+from fettle_server.proactive.maintenance.tables import MaintenanceTask
+from fettle_server.proactive.presence import actions, watching
+from fettle_server.proactive.presence.rules import Watch
+from fettle_server.proactive.tables import Fault
+
+MONDAY = dt.date(2026, 11, 16)
+MINUTE = dt.timedelta(minutes=1)
+
+
+def at(day: int, time: str) -> dt.datetime:
+    """A moment of the day so many days after Monday (winter: the wall clock is UTC)."""
+    return dt.datetime.combine(MONDAY + dt.timedelta(days=day), dt.time.fromisoformat(time), dt.UTC)
+
+
+@dataclass
+class World:
+    """One school of two rooms of four PCs and a server, heard by a writer."""
+
+    store: object
+    settings: Settings
+    it: list[int] = field(default_factory=list)
+    lab: list[int] = field(default_factory=list)
+    server: int = 0
+    watch: Watch | None = None
+
+    def build(self) -> World:
+        for name, pks in (("IT", self.it), ("Lab", self.lab)):
+            values = {"school_id": self.store.school(), "name": name, "kind": "room", "created_at": at(-30, "08:00")}
+            with self.store.begin() as tx:
+                room_id = tx.execute(sa.insert(Room).values(**values)).inserted_primary_key[0]
+            pks += [self.endpoint(room_id=room_id) for _ in range(4)]
+        self.server = self.endpoint(endpoint_class="server")
+        self.start(at(-1, "08:00"))
+        self.come([self.server], at(-1, "08:01"))
+        return self
+
+    def endpoint(self, **columns: object) -> int:
+        return self.store.endpoint(**({"enrolled_at": at(-30, "08:00"), "policy_version": 1} | columns))
+
+    def start(self, now: dt.datetime) -> None:
+        """A writer starts, as after a restart of the server; its count of seconds is that of the true time."""
+        with self.store.begin() as tx:
+            before = watching.read(tx)
+            heard_until = None if before is None else dt.datetime.fromtimestamp(before.alive_ms / 1000, dt.UTC)
+            reports.disconnect_all(tx, now, heard_until)
+            self.watch = watching.note_start(tx, now, now.timestamp())
+
+    def come(self, pks: list[int], now: dt.datetime) -> None:
+        values = {"connected": True, "connected_since": now, "last_seen": now, "leave": "", "leaving": "", "left_at": None}
+        with self.store.begin() as tx:
+            tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(pks)).values(**values))
+
+    def go(self, pks: list[int], now: dt.datetime, said: str = "") -> None:
+        with self.store.begin() as tx:
+            reports.part(tx, [Parting(pk, to_ms(now), said, 0) for pk in pks if said])
+            reports.detach(tx, [(pk, to_ms(now)) for pk in pks], now)
+
+    def look(self, now: dt.datetime, true_s: float | None = None) -> None:
+        """The writer notes that it lives, and presence looks until it has nothing more to do."""
+        with self.store.begin() as tx:
+            self.watch = watching.note_beat(tx, self.watch, now, now.timestamp() if true_s is None else true_s)
+        for _ in range(5):
+            with self.store.begin() as tx:
+                if not actions.tick(tx, now=now, settings=self.settings):
+                    return
+
+    def lived(self, days: range, absent: list[int] = (), rooms: tuple[str, ...] = ("it", "lab")) -> None:
+        """School days on which all but those came at 08:20, shut down at 15:40, and presence looked when it had to."""
+        pks = [pk for room in rooms for pk in getattr(self, room) if pk not in absent]
+        for day in days:
+            self.look(at(day, "00:31"))
+            if day % 7 < 5:
+                self.come(pks, at(day, "08:20"))
+                for time in ("09:31", "10:31"):
+                    self.look(at(day, time))
+                self.go(pks, at(day, "15:40"), "shutting down")
+                self.look(at(day, "15:46"))
+
+    def absent(self) -> set[int]:
+        return {
+            row.endpoint_pk
+            for row in self.store.rows(sa.select(Fault.endpoint_pk).where(Fault.rule == "absent", Fault.cleared_at.is_(None)))
+        }
+
+    def told(self) -> set[int]:
+        """Those whose absence does not wait for company any more."""
+        statement = sa.select(Fault.endpoint_pk, Fault.held_until).where(Fault.rule == "absent", Fault.cleared_at.is_(None))
+        return {
+            pk
+            for pk, held_until in self.store.rows(statement)
+            if held_until is None or held_until < at(40, "00:00") - dt.timedelta(days=30)
+        }
+
+
+@pytest.fixture
+def world(store) -> World:
+    return World(store, Settings(data=Path(), database=store.url)).build()
+
+
+def close_school(world: World, kind: str, first: int, last: int) -> None:
+    school_id = world.store.school()
+    with world.store.begin() as tx:
+        values = {"kind": kind, "title": "Closed", "uid": "u", "series": "u", "source": "", "changed_at": at(0, "00:00")}
+        dates = {"starts_on": MONDAY + dt.timedelta(days=first), "ends_on": MONDAY + dt.timedelta(days=last)}
+        tx.execute(sa.insert(CalendarEntry).values(school_id=school_id, **dates, **values))
+        tx.execute(sa.insert(CalendarMark).values(id=1, mark="new"))
+
+
+def waits(world: World, pk: int, now: dt.datetime) -> bool:
+    held = world.store.value(sa.select(Fault.held_until).where(Fault.endpoint_pk == pk, Fault.cleared_at.is_(None)))
+    return held is not None and held - now > dt.timedelta(days=1)
+
+
+def test_usual_weeks_miss_nobody(world):
+    world.lived(range(14))
+    assert world.absent() == set()
+
+
+def test_sudden_silence_in_lessons_waits_for_company(world):
+    world.come(world.it, at(0, "08:20"))
+    world.look(at(0, "08:30"))
+    world.go(world.it[:1], at(0, "10:00"))
+    world.look(at(0, "10:02"))
+    assert world.absent() == set()
+    world.look(at(0, "10:03"))
+    assert world.absent() == {world.it[0]}
+    assert waits(world, world.it[0], at(0, "10:03"))
+
+
+@pytest.mark.parametrize(("said", "time"), [("shutting down", "10:00"), ("sleeping", "10:00"), ("", "07:30"), ("", "15:40")])
+def test_going_with_a_word_or_out_of_school_is_no_loss(world, said: str, time: str):
+    world.come(world.it, at(0, "07:00"))
+    world.look(at(0, "07:20"))
+    world.go(world.it, at(0, time), said)
+    world.look(at(0, "15:44"))
+    assert world.absent() == set()
+
+
+@pytest.mark.parametrize("kind", ["half_term", "inset", "holiday", "closure"])
+def test_closed_school_misses_no_pc(world, kind: str):
+    world.lived(range(5))
+    close_school(world, kind, 7, 20)
+    world.come(world.it, at(7, "10:00"))
+    world.go(world.it, at(7, "11:00"))
+    world.lived(range(7, 21), rooms=())
+    assert world.absent() == set()
+
+
+@pytest.mark.parametrize("endpoint_class", ["trolley", "staff laptop", "loan"])
+def test_machines_that_come_and_go_are_never_missed_but_their_evidence_ages(world, endpoint_class: str):
+    pk = world.endpoint(endpoint_class=endpoint_class, name="lap-1")
+    world.come([pk], at(-1, "10:00"))
+    world.go([pk], at(-1, "11:00"))
+    world.lived(range(23))
+    assert world.absent() == set()
+    task = sa.select(MaintenanceTask.title, MaintenanceTask.state)
+    assert [tuple(row) for row in world.store.rows(task)] == [("Wake and charge lap-1", "open")]
+    world.come([pk], at(23, "10:00"))
+    world.look(at(24, "00:31"))
+    assert world.store.rows(task)[0].state == "withdrawn"
+
+
+def test_server_is_missed_at_any_hour_and_is_back_after_a_minute(world):
+    world.look(at(0, "00:31"))
+    world.go([world.server], at(0, "02:00"), "shutting down")
+    world.look(at(0, "02:02"))
+    assert world.absent() == set()
+    world.look(at(0, "02:03"))
+    assert world.absent() == {world.server}
+    world.come([world.server], at(0, "02:10"))
+    world.look(at(0, "02:10"))
+    assert world.absent() == {world.server}
+    world.look(at(0, "02:11"))
+    assert world.absent() == set()
+
+
+def test_restart_that_does_not_come_back_is_missed(world):
+    world.come(world.it, at(0, "08:20"))
+    world.look(at(0, "08:40"))
+    with world.store.begin() as tx:
+        reports.part(tx, [Parting(world.it[0], to_ms(at(0, "09:00")), "restarting", to_ms(at(0, "09:10")))])
+    world.go(world.it[:1], at(0, "09:00"))
+    world.look(at(0, "09:19"))
+    assert world.absent() == set()
+    world.look(at(0, "09:20"))
+    assert world.absent() == {world.it[0]}
+
+
+def test_restart_of_the_server_misses_nobody_who_returns(world):
+    everybody = [*world.it, *world.lab]
+    world.come(everybody, at(0, "08:20"))
+    world.look(at(0, "09:00"))
+    world.go(everybody, at(0, "09:00"))
+    world.start(at(0, "10:00"))
+    for minute in range(8):
+        world.look(at(0, "10:00") + minute * MINUTE)
+    assert world.absent() == set()
+    world.look(at(0, "10:08"))
+    assert world.absent() == {world.server}
+
+
+def test_stale_mark_of_the_writer_judges_nothing(world):
+    world.come(world.it, at(0, "08:20"))
+    world.look(at(0, "09:00"))
+    world.go(world.it, at(0, "09:01"))
+    with world.store.begin() as tx:
+        actions.tick(tx, now=at(0, "09:10"), settings=world.settings)
+    assert world.absent() == set()
+
+
+@pytest.mark.parametrize("jump", [dt.timedelta(hours=1), dt.timedelta(hours=-1)])
+def test_clock_that_jumps_moves_no_timer(world, jump: dt.timedelta):
+    world.come(world.it, at(0, "08:20"))
+    world.look(at(0, "10:00"))
+    world.go(world.it[:1], at(0, "10:00"))
+    true = at(0, "10:00").timestamp()
+    for minute in range(1, 9):
+        world.look(at(0, "10:00") + jump + minute * MINUTE, true + 60 * minute)
+        assert world.absent() == set()
+    world.look(at(0, "10:09") + jump, true + 540)
+    assert world.absent() == {world.it[0]}
+
+
+def test_pc_that_does_not_come_any_more_is_missed_alone_by_its_habit(world):
+    world.lived(range(26))
+    dead = world.it[0]
+    world.lived(range(28, 30), absent=[dead])
+    assert world.absent() == set()
+    world.lived(range(30, 33), absent=[dead])
+    assert world.absent() == {dead}
+    assert not waits(world, dead, at(32, "15:46"))
+
+
+def test_pc_that_was_lost_suddenly_is_told_after_a_missed_day(world):
+    world.lived(range(26))
+    world.come([*world.it, *world.lab], at(28, "08:20"))
+    world.look(at(28, "08:30"))
+    world.go(world.it[:1], at(28, "10:00"))
+    world.look(at(28, "10:03"))
+    world.go([*world.it[1:], *world.lab], at(28, "15:40"), "shutting down")
+    world.look(at(28, "15:46"))
+    assert waits(world, world.it[0], at(28, "15:46"))
+    world.lived(range(29, 31), absent=world.it[:1])
+    assert world.absent() == {world.it[0]}
+    assert not waits(world, world.it[0], at(30, "15:46"))
+
+
+def test_plug_that_was_pulled_and_put_back_is_no_incident(world):
+    world.lived(range(5))
+    world.come([*world.it, *world.lab], at(7, "08:20"))
+    world.look(at(7, "08:30"))
+    world.go(world.it[:1], at(7, "10:00"))
+    world.look(at(7, "10:03"))
+    world.go([*world.it[1:], *world.lab], at(7, "15:40"), "shutting down")
+    world.lived(range(8, 10))
+    reasons = world.store.rows(sa.select(Fault.clear_reason, Fault.incident_number).where(Fault.rule == "absent"))
+    assert [row.clear_reason for row in reasons] == ["recovered"]
+
+
+def test_silent_room_is_missed_as_a_whole(world):
+    world.lived(range(26))
+    world.lived(range(28, 30), absent=world.lab)
+    assert world.absent() == set()
+    world.lived(range(30, 33), absent=world.lab)
+    assert world.absent() == set(world.lab)
+
+
+def test_silent_school_with_a_silent_server_is_missed_at_once(world):
+    world.lived(range(5))
+    world.go([world.server], at(7, "06:00"))
+    world.look(at(7, "06:04"))
+    world.look(at(7, "09:31"))
+    assert world.absent() == {world.server, *world.it, *world.lab}
+
+
+def test_snow_day_misses_nobody_and_counts_for_nothing(world):
+    world.lived(range(5))
+    world.lived(range(7, 9), rooms=())
+    world.lived(range(9, 12))
+    assert world.absent() == set()
+
+
+def test_reimaged_pc_is_not_missed_under_its_old_name(world):
+    world.lived(range(26))
+    old = world.it[0]
+    name = world.store.value(sa.select(Endpoint.name).where(Endpoint.pk == old))
+    new = world.endpoint(name=name, enrolled_at=at(27, "10:00"))
+    world.it.append(new)
+    world.lived(range(28, 40), absent=[old])
+    assert world.absent() == set()
+
+
+def test_day_that_the_server_missed_counts_for_nothing(world):
+    world.lived(range(5))
+    world.look(at(7, "08:00"))
+    world.start(at(7, "15:00"))
+    world.come([world.server], at(7, "15:01"))
+    world.look(at(7, "15:50"))
+    world.lived(range(8, 12))
+    assert world.absent() == set()
+
+
+def test_absence_of_one_that_is_not_expected_any_more_is_settled(world):
+    world.go([world.server], at(0, "02:00"))
+    world.look(at(0, "02:03"))
+    assert world.absent() == {world.server}
+    with world.store.begin() as tx:
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk == world.server).values(endpoint_class="loan"))
+    world.look(at(0, "02:04"))
+    assert world.store.rows(sa.select(Fault.clear_reason).where(Fault.rule == "absent"))[0].clear_reason == "settled"
+
+
+def test_servers_own_line_that_is_cut_misses_nobody(world):
+    pks = {
+        name: [world.store.endpoint(school=name, enrolled_at=at(-30, "08:00")) for _ in range(10)] for name in ("A", "B", "C")
+    }
+    everybody = [pk for some in pks.values() for pk in some]
+    world.come([*everybody, *world.it], at(0, "08:20"))
+    world.look(at(0, "09:00"))
+    world.go([*everybody, *world.it, world.server], at(0, "10:00"))
+    for minute in (4, 30, 60):
+        world.look(at(0, "10:00") + minute * MINUTE)
+    assert world.absent() == set()
+    world.come([*everybody, *world.it, world.server], at(0, "11:10"))
+    for minute in (11, 17, 30):
+        world.look(at(0, "11:00") + minute * MINUTE)
+    assert world.absent() == set()
+
+
+def test_next_look_is_known(world):
+    world.come(world.it, at(0, "08:20"))
+    world.look(at(0, "09:00"))
+    with world.store.begin() as tx:
+        assert actions.next_due(tx, at(0, "09:00")) == at(0, "09:30")
+    world.go(world.it[:1], at(0, "09:10"))
+    with world.store.begin() as tx:
+        assert actions.next_due(tx, at(0, "09:10")) == at(0, "09:13")
+    world.look(at(0, "09:13"))
+    world.come(world.it[:1], at(0, "09:20"))
+    with world.store.begin() as tx:
+        assert actions.next_due(tx, at(0, "09:20")) == at(0, "09:21")
