@@ -20,7 +20,7 @@ _YES = 0.5
 
 def install(app: Flask) -> None:
     """Give the templates these filters."""
-    for word in (ago, exact, moment, lasting, clocktime, hour, span, number, reading, plural, capital, day):
+    for word in (ago, exact, moment, lasting, clocktime, hour, span, number, reading, plural, capital, day, dated):
         app.jinja_env.filters[word.__name__] = word
 
 
@@ -74,6 +74,11 @@ def hour(time: dt.datetime) -> Markup:
 def day(date: dt.date) -> str:
     """A day as people say it: "Mon 23 Nov"."""
     return f"{date:%a} {date.day} {date:%b}"
+
+
+def dated(date: dt.date) -> str:
+    """A day with its year: "Mon 23 Nov 2026"."""
+    return f"{day(date)} {date.year}"
 
 
 def number(value: float) -> str:

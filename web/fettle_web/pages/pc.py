@@ -5,11 +5,13 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
+from fettle_protocol.policy import CLASSES
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection, to_ms
 from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.endpoints.views import EndpointDetail
 from fettle_server.estate.people.rules import Person
+from fettle_server.estate.rooms import queries as rooms
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.explain import queries as explanations
 from fettle_server.proactive.forecasts import queries as forecast_queries
@@ -64,6 +66,8 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             forecasts=once(lambda: forecasts.of_pc(tx, person, endpoint_id)),
             drawn=forecasts.drawn,
             warranty=once(lambda: forecast_queries.warranty_of(tx, person, endpoint_id)),
+            rooms=once(lambda: rooms.rooms_of(tx, person, detail.school_id)),
+            classes=CLASSES,
             inventory=once(lambda: sections(endpoints.inventory(tx, person, endpoint_id))),
         )
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from fettle_protocol.policy import CLASSES
 from fettle_server.db import Connection
 from fettle_server.estate.endpoints import queries
 from fettle_server.estate.endpoints.rules import ORDER
 from fettle_server.estate.endpoints.views import SORTS, EndpointFilter, EndpointRow
 from fettle_server.estate.people.rules import Person
+from fettle_server.estate.rooms import queries as rooms
 from flask import request
 from flask.typing import ResponseReturnValue
 
@@ -37,6 +39,8 @@ def pcs() -> ResponseReturnValue:
             further=after is not None,
             systems=SYSTEMS,
             counts=once(lambda: queries.counts(tx, person)),
+            rooms=once(lambda: rooms.rooms_of(tx, person, wanted.school_id) if wanted.school_id else ()),
+            classes=CLASSES,
             schools=once(lambda: queries.schools(tx, person)),
             page=once(lambda: queries.endpoints(tx, person, wanted, after=after, limit=PAGE_ROWS)),
         )
@@ -44,11 +48,14 @@ def pcs() -> ResponseReturnValue:
 
 def _filter() -> EndpointFilter:
     """What the address asks for; what makes no sense is left out."""
-    state, system, sort = (request.args.get(name, "") for name in ("state", "system", "sort"))
+    state, system, sort, klass = (request.args.get(name, "") for name in ("state", "system", "sort", "class"))
+    school_id = whole("school")
     return EndpointFilter(
         search=request.args.get("q", "").strip()[:SEARCH_LENGTH],
         state=state if state in ORDER else None,
-        school_id=whole("school"),
+        school_id=school_id,
+        room_id=whole("room") if school_id else None,
+        endpoint_class=klass if school_id and klass in CLASSES else None,
         system=system if system in SYSTEMS else None,
         sort=next((known for known in SORTS if known == sort), "state"),
     )

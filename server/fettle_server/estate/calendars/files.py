@@ -21,7 +21,7 @@ from fettle_server.estate.calendars import recurrence, words
 from fettle_server.estate.calendars.rules import DAY_MINUTES, CalendarError, Kind
 from fettle_server.estate.enrolment.rules import visible
 
-MAX_BYTES = 1024 * 1024
+MAX_BYTES = 512 * 1024
 MAX_EVENTS = 2000
 MAX_ENTRIES = 2000
 MAX_RECURRING = 100

@@ -131,16 +131,24 @@ class Calendar:
     def in_exam(self, at: dt.datetime, room_id: int | None = None) -> Exam | None:
         """The exam that is on at that moment in that room (None: no room), be it the room's own or the whole school's."""
         date = self._date(at)
-        for entry in self.entries:
-            if entry.kind is not Kind.EXAM or not entry.covers(date) or entry.room_id not in (None, room_id):
-                continue
-            if entry.starts_on != entry.ends_on and self._read(date)[0] is not DayKind.SCHOOL_DAY:
+        for entry in self.exams_on(date):
+            if entry.room_id not in (None, room_id):
                 continue
             minutes = (entry.from_minute or 0, DAY_MINUTES if entry.to_minute is None else entry.to_minute)
             spans = _spans(self.zone, date, *minutes)
             if any(start <= at < end for start, end in spans):
                 return Exam(entry.title, entry.room_id, spans[0][0], spans[-1][1])
         return None
+
+    def exams_on(self, date: dt.date) -> tuple[Entry, ...]:
+        """The exams of that day, in all rooms."""
+        return tuple(
+            entry
+            for entry in self.entries
+            if entry.kind is Kind.EXAM
+            and entry.covers(date)
+            and (entry.starts_on == entry.ends_on or self._read(date)[0] is DayKind.SCHOOL_DAY)
+        )
 
     def next_open(self, at: dt.datetime) -> dt.datetime | None:
         """The first moment after `at` at which the school opens; None where it does not within 400 days."""

@@ -33,7 +33,7 @@ from fettle_server.estate.endpoints.views import (
     VitalsView,
 )
 from fettle_server.estate.people.rules import Person
-from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, School
+from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, Room, School
 from fettle_server.paging import COUNT_CAP, Page, PageError, bounded, mark, unmark
 
 __all__ = [
@@ -88,6 +88,10 @@ _MORE = (
     Endpoint.enrolled_at,
     Endpoint.revoked_at,
     Endpoint.policy_version,
+    Endpoint.room_id,
+    sa.func.coalesce(Room.name, "").label("room"),
+    Endpoint.endpoint_class,
+    Endpoint.class_source,
 )
 _HEARD = sa.func.coalesce(sa.type_coerce(Endpoint.last_seen, sa.BigInteger), 0)
 _Keys = list[tuple[Any, ...]]
@@ -115,6 +119,7 @@ def endpoints(
 def endpoint(tx: sa.Connection, person: Person, id: str) -> EndpointDetail | None:
     """One endpoint, revoked or not; None where there is none of that id among the person's schools."""
     statement = sa.select(*_ROW, *_MORE).join(School, School.id == Endpoint.school_id)
+    statement = statement.outerjoin(Room, Room.id == Endpoint.room_id)
     row = tx.execute(statement.where(Endpoint.id == id, *scoped(person))).one_or_none()
     if row is None:
         return None
@@ -169,6 +174,10 @@ def _where(person: Person, wanted: EndpointFilter) -> list[sa.ColumnElement[bool
         where.append(Endpoint.school_id == wanted.school_id)
     if wanted.system is not None:
         where.append(Endpoint.system == wanted.system)
+    if wanted.room_id is not None:  # by its own index: a room is small
+        where.append(Endpoint.pk.in_(sa.select(Endpoint.pk).where(Endpoint.room_id == wanted.room_id)))
+    if wanted.endpoint_class is not None:
+        where.append(Endpoint.endpoint_class == wanted.endpoint_class)
     where.extend(Endpoint.search.contains(word, autoescape=True) for word in search_words(wanted.search))
     return where
 

@@ -27,6 +27,8 @@ class EndpointFilter:
     state: str | None = None
     school_id: int | None = None
     system: str | None = None
+    room_id: int | None = None
+    endpoint_class: str | None = None
     sort: Sort = "state"
     revoked: bool = False
 
@@ -63,6 +65,10 @@ class EndpointDetail(EndpointRow):
     enrolled_at: dt.datetime
     revoked_at: dt.datetime | None
     policy_version: int
+    room_id: int | None
+    room: str
+    endpoint_class: str
+    class_source: str
     certificate_not_after: dt.datetime | None
 
 
