@@ -6,6 +6,7 @@ What faults do to incidents is in reactive/intake.py.
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from fettle_server.estate.people.rules import SYSTEM, Act, Person, Role, demand,
 from fettle_server.estate.tables import Endpoint, User, UserSchool
 from fettle_server.journal.actions import record
 from fettle_server.reactive import rules
+from fettle_server.reactive.reach import FOLLOWED, reached
 from fettle_server.reactive.rules import Deed, IncidentState, Refused
 from fettle_server.reactive.tables import Incident, IncidentEntry, PriorityCell
 
@@ -25,7 +27,7 @@ class _Ticket:
 
     number: int
     state: IncidentState
-    school_id: int
+    school_id: int | None
     endpoint_pk: int | None
     cause: str
     impact: str
@@ -51,7 +53,7 @@ def acknowledge(tx: sa.Connection, person: Person, number: int, now: dt.datetime
 def assign(tx: sa.Connection, person: Person, number: int, assignee: str | None, now: dt.datetime) -> None:
     """Give it to somebody by name, or with None to nobody."""
     ticket = _ticket(tx, person, number, Deed.ASSIGN)
-    user_id = None if assignee is None else _assignee(tx, assignee, ticket.school_id)
+    user_id = None if assignee is None else _assignee(tx, assignee, reached(tx, number, ticket.school_id))
     state = rules.next_state(Deed.ASSIGN, ticket.state, has_assignee=user_id is not None)
     _change(tx, ticket, person, now, {"assignee_id": user_id, "state": state})
     _tell(tx, ticket, person, now, "assigned", f"Given to {assignee}" if assignee else "Given to nobody", assignee=assignee)
@@ -183,7 +185,7 @@ def _ticket(tx: sa.Connection, person: Person, number: int, deed: Deed) -> _Tick
     tx.execute(sa.select(Endpoint.pk).where(Endpoint.pk == of_incident).with_for_update())  # in the order that ingest locks
     columns = [getattr(Incident, name) for name in _Ticket.__dataclass_fields__]
     row = tx.execute(sa.select(*columns).where(Incident.number == number).with_for_update()).one_or_none()
-    if row is None or not sees(person, row.school_id):
+    if row is None or not _is_seen(tx, person, number, row.school_id):
         raise Refused(f"There is no incident {number}.")
     demand(person, Act.WORK_INCIDENTS, row.school_id)
     ticket = _Ticket(row[0], IncidentState(row[1]), *row[2:])
@@ -193,16 +195,20 @@ def _ticket(tx: sa.Connection, person: Person, number: int, deed: Deed) -> _Tick
     return ticket
 
 
-def _assignee(tx: sa.Connection, name: str, school_id: int) -> int:
-    """The id of a person who may work on incidents of that school."""
+def _is_seen(tx: sa.Connection, person: Person, number: int, school_id: int | None) -> bool:
+    return person.schools is None or any(sees(person, one) for one in reached(tx, number, school_id))
+
+
+def _assignee(tx: sa.Connection, name: str, schools: Sequence[int]) -> int:
+    """The id of a person who may work on incidents of one of those schools."""
     row = tx.execute(sa.select(User.id, User.role, User.all_schools).where(User.name == name, User.active)).one_or_none()
     if row is None:
         raise Refused(f"There is nobody called {name}.")
     if row.role == Role.VIEWER:
         raise Refused(f"{name} may only look: give it to a technician.")
-    theirs = sa.select(UserSchool.user_id).where(UserSchool.user_id == row.id, UserSchool.school_id == school_id)
+    theirs = sa.select(UserSchool.user_id).where(UserSchool.user_id == row.id, UserSchool.school_id.in_(schools))
     if not row.all_schools and tx.scalar(theirs) is None:
-        raise Refused(f"{name} does not work in that school.")
+        raise Refused(f"{name} does not work in {'that school' if len(schools) == 1 else 'any of those schools'}.")
     return int(row.id)
 
 
@@ -233,4 +239,6 @@ def _tell(tx: sa.Connection, ticket: _Ticket, person: Person, now: dt.datetime, 
         )
     )
     journal_kind = _JOURNAL_KINDS.get(kind, "incident.changed")
-    record(tx, journal_kind, person.actor, f"incident:{ticket.number}", ticket.school_id, {"what": kind, **detail}, now)
+    about = f"incident:{ticket.number}"
+    for school_id in reached(tx, ticket.number, ticket.school_id)[:FOLLOWED] or (None,):
+        record(tx, journal_kind, person.actor, about, school_id, {"what": kind, **detail}, now)

@@ -14,15 +14,17 @@ import sqlalchemy as sa
 
 from fettle_server.db import EPOCH, Utc, from_ms, to_ms
 from fettle_server.estate.endpoints.rules import search_words
-from fettle_server.estate.endpoints.scope import FEW_SCHOOLS, endpoint_pk
+from fettle_server.estate.endpoints.scope import FEW_SCHOOLS, endpoint_pk, scoped
 from fettle_server.estate.people.queries import people_for
 from fettle_server.estate.people.rules import Act, Person, may
-from fettle_server.estate.tables import Endpoint, School, User
+from fettle_server.estate.tables import Endpoint, Room, School, User
 from fettle_server.paging import COUNT_CAP, Page, PageError, bounded, mark, unmark
 from fettle_server.reactive import rules
-from fettle_server.reactive.rules import DEFAULT_PRIORITIES, OPEN_STATES, Deed, IncidentState
+from fettle_server.reactive.reach import reached, touches
+from fettle_server.reactive.rules import DEFAULT_PRIORITIES, OPEN_STATES, Deed, IncidentState, Scope
 from fettle_server.reactive.tables import Incident, IncidentEntry, PriorityCell
 from fettle_server.reactive.views import (
+    Child,
     DayCount,
     FaultOfIncident,
     IncidentDetail,
@@ -33,6 +35,7 @@ from fettle_server.reactive.views import (
 )
 
 __all__ = [
+    "Child",
     "DayCount",
     "FaultOfIncident",
     "IncidentDetail",
@@ -53,6 +56,7 @@ __all__ = [
 TREND_DAYS = 400
 ALIKE = 20
 ALIKE_WITHIN = dt.timedelta(days=30)
+CHILDREN = 500
 _TIMELINE = 1000
 _DAY_MS = 86_400_000
 _OVER = (IncidentState.RESOLVED, IncidentState.CLOSED)
@@ -71,14 +75,18 @@ _FAULTS = sa.table(
     sa.column("detail", sa.String),
     sa.column("evidence", sa.JSON),
     sa.column("incident_number", sa.BigInteger),
+    sa.column("endpoint_pk", sa.BigInteger),
 )
+_FAULT = tuple(_FAULTS.c)[:-1]
+_MEMBERS = sa.select(sa.func.count(sa.distinct(_FAULTS.c.endpoint_pk))).where(_FAULTS.c.incident_number == Incident.number)
+_REACHED = sa.case((Incident.scope == Scope.ENDPOINT, 0), else_=_MEMBERS.correlate(Incident).scalar_subquery())
 _ROW = (
     Incident.number,
     Incident.state,
     Incident.priority,
     Incident.title,
     Incident.school_id,
-    School.name.label("school"),
+    sa.func.coalesce(School.name, "").label("school"),
     sa.func.coalesce(Endpoint.id, "").label("endpoint_id"),
     sa.func.coalesce(Endpoint.name, "").label("endpoint"),
     Incident.rule,
@@ -90,9 +98,15 @@ _ROW = (
     Incident.open_faults,
     Incident.reopened,
     Incident.is_test,
+    Incident.scope,
+    sa.func.coalesce(Room.name, "").label("room"),
+    _REACHED.label("endpoints"),
+    Incident.merged_into,
+    Incident.quiet_until,
 )
 _MORE = (Incident.impact, Incident.urgency, Incident.origin, Incident.closed_at)
-_IS_REAL = Incident.is_test.is_(sa.false())
+_IS_REAL = sa.and_(Incident.is_test.is_(sa.false()), Incident.merged_into.is_(None))
+"""What counts: no proof, and nothing that became part of a wider incident."""
 _RESOLVED_MS = sa.type_coerce(Incident.resolved_at, sa.BigInteger)
 _OPENED_MS = sa.type_coerce(Incident.opened_at, sa.BigInteger)
 
@@ -153,16 +167,35 @@ def incident(tx: sa.Connection, person: Person, number: int) -> IncidentDetail |
         **row._asdict(),
         faults=faults_of(tx, [number]).get(number, ()),
         timeline=_timeline(tx, number),
-        assignees=people_for(tx, Act.WORK_INCIDENTS, row.school_id),
+        assignees=people_for(tx, Act.WORK_INCIDENTS, *reached(tx, number, row.school_id)),
         allowed=frozenset(deed.value for deed in _allowed(person, row)),
+        children=_children(tx, person, number) if row.scope != Scope.ENDPOINT else (),
+        took_over=tuple(tx.scalars(sa.select(Incident.number).where(Incident.merged_into == number).limit(CHILDREN))),
     )
+
+
+def _children(tx: sa.Connection, person: Person, number: int) -> tuple[Child, ...]:
+    """The endpoints of a wider cause, in the person's schools."""
+    fault = _FAULTS.c
+    statement = (
+        sa.select(
+            fault.id, Endpoint.id, Endpoint.name, School.name, Endpoint.state, fault.severity, fault.rule, fault.instance,
+            fault.since_at, fault.cleared_at,
+        )
+        .join(Endpoint, Endpoint.pk == fault.endpoint_pk)
+        .join(School, School.id == Endpoint.school_id)
+        .where(fault.incident_number == number, *scoped(person))
+        .order_by(fault.cleared_at.is_not(None), School.name, Endpoint.name, fault.id)
+        .limit(CHILDREN)
+    )  # fmt: skip
+    return tuple(Child(*row) for row in tx.execute(statement))
 
 
 def faults_of(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[FaultOfIncident, ...]]:
     """The faults of each of those incidents, oldest first. Ask only for incidents that the person may see."""
     found: dict[int, tuple[FaultOfIncident, ...]] = {}
     belongs = _FAULTS.c.incident_number
-    rows = tx.execute(sa.select(_FAULTS).where(belongs.in_(list(numbers))).order_by(belongs, _FAULTS.c.raised_at, _FAULTS.c.id))
+    rows = tx.execute(sa.select(*_FAULT).where(belongs.in_(list(numbers))).order_by(belongs, _FAULTS.c.raised_at, _FAULTS.c.id))
     for *fields, number in rows:
         found[number] = (*found.get(number, ()), FaultOfIncident(*fields))
     return found
@@ -227,7 +260,8 @@ def _joined(*columns: Any) -> sa.Select[Any]:
     return (
         sa.select(*columns)
         .select_from(Incident)
-        .join(School, School.id == Incident.school_id)
+        .outerjoin(School, School.id == Incident.school_id)
+        .outerjoin(Room, Room.id == Incident.room_id)
         .outerjoin(Endpoint, Endpoint.pk == Incident.endpoint_pk)
         .outerjoin(User, User.id == Incident.assignee_id)
     )
@@ -238,11 +272,15 @@ def _where(tx: sa.Connection, person: Person, wanted: IncidentFilter) -> list[sa
     if wanted.priority is not None:
         where.append(Incident.priority == wanted.priority)
     if wanted.school_id is not None:
-        where.append(Incident.school_id == wanted.school_id)
+        where.append(_of_schools([wanted.school_id]))
     if wanted.assignee is not None:
         where.append(_assigned_to(person, wanted.assignee))
     if wanted.endpoint_id is not None:
-        where.append(Incident.endpoint_pk == (endpoint_pk(tx, person, wanted.endpoint_id) or 0))
+        pk = endpoint_pk(tx, person, wanted.endpoint_id) or 0
+        part_of = sa.select(_FAULTS.c.incident_number).where(
+            _FAULTS.c.endpoint_pk == pk, _FAULTS.c.incident_number.is_not(None)
+        )
+        where.append(sa.or_(Incident.endpoint_pk == pk, Incident.number.in_(part_of)))
     where.extend(_has(word) for word in search_words(wanted.search))
     return where
 
@@ -256,8 +294,14 @@ def _scoped(person: Person) -> list[sa.ColumnElement[bool]]:
     """Of many schools, one walk in the list's order beats each school's index: adding nothing keeps SQLite from the latter."""
     if person.schools is None:
         return []
-    school = Incident.school_id if len(person.schools) <= FEW_SCHOOLS else Incident.school_id + 0
-    return [school.in_(person.schools)]
+    return [_of_schools(person.schools, by_index=len(person.schools) <= FEW_SCHOOLS)]
+
+
+def _of_schools(schools: Iterable[int], *, by_index: bool = True) -> sa.ColumnElement[bool]:
+    """Incidents of those schools, and of several schools that touch one of them."""
+    wanted = list(schools)
+    school = Incident.school_id if by_index else Incident.school_id + 0
+    return sa.or_(school.in_(wanted), touches(wanted))
 
 
 def _in_state(state: str) -> list[sa.ColumnElement[bool]]:

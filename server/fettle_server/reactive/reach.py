@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from fettle_server.db import insert_into
 from fettle_server.journal.actions import Line
-from fettle_server.reactive.tables import IncidentSchool
+from fettle_server.reactive.tables import Incident, IncidentSchool
 
 FOLLOWED = 200
 """Schools whose journal hears of an incident of many; more than that follow it by its number alone."""
@@ -32,6 +32,17 @@ def touch(tx: sa.Connection, pairs: Iterable[tuple[int, int]]) -> None:
     rows = [{"incident_number": number, "school_id": school_id} for number, school_id in sorted(pairs)]
     if rows:
         tx.execute(insert_into(tx, IncidentSchool).on_conflict_do_nothing(), rows)
+
+
+def touches(schools: Iterable[int]) -> sa.ColumnElement[bool]:
+    """The condition that an incident of several schools touches one of these."""
+    mine = sa.select(IncidentSchool.incident_number).where(IncidentSchool.school_id.in_(sorted(schools)))
+    return Incident.number.in_(mine)
+
+
+def reached(tx: sa.Connection, number: int, school_id: int | None) -> tuple[int, ...]:
+    """The schools of an incident: its own, or those that it touches."""
+    return (school_id,) if school_id is not None else touched(tx, [number]).get(number, ())
 
 
 def for_each_school(line: Line, schools: Iterable[int]) -> list[Line]:

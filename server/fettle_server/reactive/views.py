@@ -28,16 +28,18 @@ class IncidentFilter:
 
 @dataclass(frozen=True, slots=True)
 class IncidentRow:
-    """One incident in a list. `endpoint_id` and `endpoint` (its name) are empty where it concerns none.
+    """One incident in a list. `endpoint_id` and `endpoint` (its name) are empty where it concerns none, or several.
 
-    `is_test`: a proof that alerts work, or a test that somebody made; it counts nowhere.
+    `is_test`: a proof that alerts work, or a test that somebody made; it counts nowhere. `scope` is the level of its cause;
+    where that is wider than one endpoint, `endpoints` says how many it reached, and `school_id` is None and `school` empty
+    where it is wider than one school. `quiet_until`: its fault comes and goes.
     """
 
     number: int
     state: str
     priority: int
     title: str
-    school_id: int
+    school_id: int | None
     school: str
     endpoint_id: str
     endpoint: str
@@ -50,6 +52,27 @@ class IncidentRow:
     open_faults: int
     reopened: int
     is_test: bool
+    scope: str
+    room: str
+    endpoints: int
+    merged_into: int | None
+    quiet_until: dt.datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """An endpoint of a wider incident, with its fault there: since when, and until when (None: it lasts)."""
+
+    fault_id: int
+    endpoint_id: str
+    endpoint: str
+    school: str
+    state: str
+    severity: str
+    rule: str
+    instance: str
+    since_at: dt.datetime
+    cleared_at: dt.datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,11 @@ class TimelineEntry:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetail(IncidentRow):
-    """One incident with its whole story. `assignees` are the people who could have it; `allowed` what the asker may do now."""
+    """One incident with its whole story. `assignees` are the people who could have it; `allowed` what the asker may do now.
+
+    `children` are the endpoints of a wider cause that the asker sees, those whose fault lasts first; `took_over` the numbers of
+    the incidents that became part of it.
+    """
 
     impact: str
     urgency: str
@@ -96,6 +123,8 @@ class IncidentDetail(IncidentRow):
     timeline: tuple[TimelineEntry, ...]
     assignees: tuple[str, ...]
     allowed: frozenset[str]
+    children: tuple[Child, ...]
+    took_over: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)

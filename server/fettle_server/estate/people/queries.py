@@ -153,17 +153,18 @@ def api_tokens(tx: sa.Connection, person: Person) -> tuple[ApiTokenRow, ...]:
     return tuple(ApiTokenRow(r.id, r.name, Role(r.role), r.created_at, r.expires_at, r.used_at, r.revoked_at) for r in rows)
 
 
-def people_for(tx: sa.Connection, act: Act, school_id: int) -> tuple[str, ...]:
-    """The names of the active people who may do that in that school, in order."""
+def people_for(tx: sa.Connection, act: Act, *school_ids: int) -> tuple[str, ...]:
+    """The names of the active people who may do that in one of those schools, in order."""
     rows = tx.execute(
         sa.select(User.id, User.name, User.role, User.all_schools, UserSchool.school_id)
-        .outerjoin(UserSchool, sa.and_(UserSchool.user_id == User.id, UserSchool.school_id == school_id))
+        .outerjoin(UserSchool, sa.and_(UserSchool.user_id == User.id, UserSchool.school_id.in_(school_ids)))
         .where(User.active)
         .order_by(User.name)
         .limit(5000)
     )
     people = (Person(r.id, r.name, Role(r.role), _scope(r.role, r.all_schools, {r.school_id} - {None})) for r in rows)
-    return tuple(one.name for one in people if may(one, act, school_id) is None)
+    found = (one.name for one in people if any(may(one, act, school_id) is None for school_id in school_ids))
+    return tuple(dict.fromkeys(found))
 
 
 def schools_named(tx: sa.Connection, person: Person, names: tuple[str, ...]) -> dict[str, int]:
