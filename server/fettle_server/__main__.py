@@ -20,6 +20,10 @@ MODULES = {
     "incident": "listing",
     "explain": "explaining",
     "held": "explaining",
+    "forecasts": "coming",
+    "tasks": "coming",
+    "notices": "notices",
+    "prove": "notices",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""
@@ -72,9 +76,11 @@ def _in_one_line(error: Exception) -> str | None:
     from fettle_server.estate.enrolment.pki import PkiError
     from fettle_server.estate.enrolment.rules import EnrolmentError
     from fettle_server.estate.people.rules import PeopleError
+    from fettle_server.notify.rules import NoticeError
+    from fettle_server.proactive.proofs.actions import ProofError
 
     expected = (SettingsError, StoreError, DataError, PartError, PkiError, EnrolmentError, EndpointError, PeopleError)
-    if isinstance(error, expected):
+    if isinstance(error, (*expected, NoticeError, ProofError)):
         return str(error)
     if isinstance(error, sa.exc.OperationalError):
         return f"the store cannot be used ({str(error.orig).strip().splitlines()[0]}): try again, or see `fettle doctor`"

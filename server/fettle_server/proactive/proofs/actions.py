@@ -105,11 +105,16 @@ def _begin(tx: sa.Connection, school_id: int, now: dt.datetime) -> bool:
 
 def _schools(tx: sa.Connection) -> list[Any]:
     """Each school that has PCs, with its last proof."""
-    newest = sa.select(sa.func.max(Proof.id)).where(Proof.school_id == School.id).scalar_subquery()
-    has_any = sa.exists().where(Endpoint.school_id == School.id, Endpoint.revoked_at.is_(None))
-    first = sa.select(sa.func.min(Endpoint.enrolled_at)).where(Endpoint.school_id == School.id).scalar_subquery()
-    statement = sa.select(School.id, first.label("since"), Proof.asked_at, Proof.state, Proof.ended_at)
-    joined = statement.outerjoin(Proof, Proof.id == newest).where(has_any)
+    newest = sa.select(sa.func.max(Proof.id)).group_by(Proof.school_id)
+    enrolled = (
+        sa.select(Endpoint.school_id, sa.func.min(Endpoint.enrolled_at).label("since"))
+        .where(Endpoint.revoked_at.is_(None))
+        .group_by(Endpoint.school_id)
+        .subquery()
+    )
+    last = sa.and_(Proof.school_id == School.id, Proof.id.in_(newest))
+    statement = sa.select(School.id, enrolled.c.since, Proof.asked_at, Proof.state, Proof.ended_at)
+    joined = statement.join(enrolled, enrolled.c.school_id == School.id).outerjoin(Proof, last)
     return [row for row in tx.execute(joined.order_by(School.id)) if row.asked_at is None or row.ended_at is not None]
 
 
