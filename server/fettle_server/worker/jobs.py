@@ -177,6 +177,7 @@ JOBS: tuple[Job, ...] = (
     Job("begin proofs", 300, proofs.begin),
     Job("settle clashes", 60, settle_clashes),
     Job("settle revoked", 60, settle_revoked),
+    Job("problems", 600, causes.propose_problems),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
     Job("days", 300, forecasts.summarise_days),
