@@ -21,7 +21,7 @@ from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, In
 from fettle_server.journal.actions import record
 from fettle_server.proactive.queries import current_policy
 
-from demo import inventory, troubles
+from demo import coming, inventory, places, troubles
 from demo.pcs import BEGAN_MINUTES, ILL, WATCH, Pc
 from demo.readings import Curve, curves, key_of
 
@@ -54,10 +54,12 @@ def fill(tx: sa.Connection, now: dt.datetime, *, healthy: bool = False) -> list[
     tx.execute(sa.insert(Inventory), [row for pc in pcs for row in inventory.rows(pc, now)])
     for pc in pcs:
         _readings(tx, pc, now)
+    places.fill(tx, pcs, now)
     staff = [_person(tx, name, role, now) for name, role in (("morag", Role.TECHNICIAN), ("ewan", Role.TECHNICIAN))]
     if not healthy:
         troubles.past(tx, pcs, policy, now)
         troubles.present(tx, pcs, policy, staff, now)
+        coming.fill(tx, pcs, now)
     record(
         tx,
         "endpoint.enrolled",

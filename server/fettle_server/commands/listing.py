@@ -49,11 +49,11 @@ def endpoints(data: Data, as_json: AsJson = False, database: Database = None) ->
     """List the enrolled machines, by name."""
     wanted = EndpointFilter(sort="name", revoked=True)
     with reading(data, database) as tx:
-        rows = _all(lambda after: endpoint_queries.endpoints(tx, SYSTEM, wanted, after, LIMIT))
+        rows = every(lambda after: endpoint_queries.endpoints(tx, SYSTEM, wanted, after, LIMIT))
         if as_json:
-            _print_document("endpoints", map(endpoint_object, rows))
+            print_document("endpoints", map(endpoint_object, rows))
         else:
-            _print_table(_ENDPOINT_HEAD, map(_endpoint_cells, rows))
+            print_table(_ENDPOINT_HEAD, map(_endpoint_cells, rows))
 
 
 @app.command("incidents")
@@ -66,11 +66,11 @@ def incidents(
     """List incidents: open ones by priority, resolved ones latest first, all together newest first."""
     wanted = IncidentFilter(state=state.value)
     with reading(data, database) as tx:
-        rows = _all(lambda after: queries.incidents(tx, SYSTEM, wanted, after, LIMIT))
+        rows = every(lambda after: queries.incidents(tx, SYSTEM, wanted, after, LIMIT))
         if as_json:
-            _print_document("incidents", _with_faults(tx, rows))
+            print_document("incidents", _with_faults(tx, rows))
         else:
-            _print_table(_INCIDENT_HEAD, map(_incident_cells, rows))
+            print_table(_INCIDENT_HEAD, map(_incident_cells, rows))
 
 
 @app.command("incident")
@@ -183,7 +183,8 @@ def reading(data: Path, database: str | None) -> Iterator[sa.Connection]:
         engine.dispose()
 
 
-def _all(read: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
+def every(read: Callable[[str | None], Page[Row]]) -> Iterator[Row]:
+    """Every row of a list, page after page."""
     page = read(None)
     yield from page.rows
     while page.after is not None:
@@ -209,7 +210,7 @@ def _pieces(rows: Iterator[Row]) -> Iterator[list[Row]]:
         yield piece
 
 
-def _print_document(name: str, objects: Iterable[dict[str, Any]]) -> None:
+def print_document(name: str, objects: Iterable[dict[str, Any]]) -> None:
     """One JSON document, written as it is read."""
     write = sys.stdout.write
     write(f'{{"{name}": [')
@@ -231,7 +232,7 @@ def _incident_cells(row: IncidentRow) -> tuple[Any, ...]:
     return row.number, row.priority, row.state, stamp(row.opened_at), row.endpoint or "-", row.school, row.title
 
 
-def _print_table(head: Sequence[tuple[str, int]], rows: Iterable[tuple[Any, ...]]) -> None:
+def print_table(head: Sequence[tuple[str, int]], rows: Iterable[tuple[Any, ...]]) -> None:
     """Aligned columns of fixed widths, since the rows are printed while they are read; a longer cell is never cut."""
     widths = [width for _, width in head]
     _print_row([name for name, _ in head], widths)

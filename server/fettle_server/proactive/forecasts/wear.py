@@ -64,8 +64,9 @@ def _wears(rule: str, instance: str, points: list[tuple[int, float]], target: fl
         value, sentence = (NEVER / 10, "wears slowly") if slow else (None, "wears too unevenly to say when it is worn out")
         return Outlook(rule, instance, value, f"{what} {sentence}", past=past, unit=unit)
     months = [days / MONTH for days in (reach.days, reach.low, reach.high)]
-    about = many(max(months[0], 1), "month")
-    sentence = f"In {about} {end} (between {months[1]:.0f} and {many(months[2], 'month')}, {reach.sure_percent} % sure)"
+    size, word = (MONTH, "month") if reach.days >= 3 * MONTH else (7.0, "week")
+    between = f"between {reach.low / size:.0f} and {many(max(reach.high / size, 1), word)}, {reach.sure_percent} % sure"
+    sentence = f"In {many(max(reach.days / size, 1), word)} {end} ({between})"
     return Outlook(
         rule, instance, months[0], sentence, months[1], months[2], reach.sure_percent, reach.days, past, unit, target
     )
