@@ -24,6 +24,7 @@ from fettle_server.reactive.reach import reached, touches
 from fettle_server.reactive.rules import DEFAULT_PRIORITIES, OPEN_STATES, Deed, IncidentState, Scope
 from fettle_server.reactive.tables import Incident, IncidentEntry, PriorityCell
 from fettle_server.reactive.views import (
+    Alike,
     Child,
     DayCount,
     FaultOfIncident,
@@ -35,6 +36,7 @@ from fettle_server.reactive.views import (
 )
 
 __all__ = [
+    "Alike",
     "Child",
     "DayCount",
     "FaultOfIncident",
@@ -201,18 +203,31 @@ def faults_of(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[Faul
     return found
 
 
-def alike(tx: sa.Connection, person: Person, number: int) -> tuple[IncidentRow, ...]:
-    """Other incidents of the same rule that are open, or began within 30 days of this one; newest first, at most 20."""
+def alike(tx: sa.Connection, person: Person, number: int) -> tuple[Alike, ...]:
+    """Other incidents of the same rule that are open, or began within 30 days of this one, at most 20.
+
+    Those whose PC shares most with this one's come first, then the newest.
+    """
+    columns = (Incident.rule, Incident.opened_at, Endpoint.model, Endpoint.room_id, Endpoint.system_version)
     this = (Incident.number == number, *_scoped(person))
-    row = tx.execute(sa.select(Incident.rule, Incident.opened_at).where(*this)).one_or_none()
+    row = tx.execute(sa.select(*columns).outerjoin(Endpoint, Endpoint.pk == Incident.endpoint_pk).where(*this)).one_or_none()
     if row is None or not row.rule:
         return ()
     near = Incident.opened_at.between(row.opened_at - ALIKE_WITHIN, row.opened_at + ALIKE_WITHIN)
-    statement = _joined(*_ROW).where(Incident.rule == row.rule, Incident.number != number, *_scoped(person))
+    own = (Endpoint.model.label("own_model"), Endpoint.room_id.label("own_room"), Endpoint.system_version.label("own_build"))
+    statement = _joined(*_ROW, *own).where(Incident.rule == row.rule, Incident.number != number, *_scoped(person))
     rows = tx.execute(
         statement.where(sa.or_(Incident.resolved_at.is_(None), near)).order_by(Incident.number.desc()).limit(ALIKE)
     )
-    return tuple(IncidentRow(*row) for row in rows)
+    mine = (("model", row.model), ("room", row.room_id), ("build", row.system_version))
+    found = [
+        Alike(
+            IncidentRow(*fields),
+            tuple(name for (name, value), their in zip(mine, (model, room, build), strict=True) if value and value == their),
+        )
+        for *fields, model, room, build in rows
+    ]
+    return tuple(sorted(found, key=lambda one: -len(one.shares)))
 
 
 def trend(tx: sa.Connection, person: Person, days: int, now: dt.datetime) -> tuple[DayCount, ...]:

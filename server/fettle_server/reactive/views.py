@@ -60,6 +60,14 @@ class IncidentRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Alike:
+    """An incident that resembles another; `shares` names what their PCs have in common: "model", "room", "build"."""
+
+    row: IncidentRow
+    shares: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Child:
     """An endpoint of a wider incident, with its fault there: since when, and until when (None: it lasts)."""
 

@@ -15,7 +15,7 @@ from fettle_server.estate.people.rules import SYSTEM, Person, Role
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.queries import IncidentFilter, IncidentQueryError
-from fettle_server.reactive.tables import Incident
+from fettle_server.reactive.tables import Incident, IncidentSchool
 
 _causes = itertools.count()
 
@@ -151,7 +151,7 @@ def _school_of(tx: sa.Connection, number: int) -> int:
 
 def test_alike_are_those_of_the_same_rule(six: Any) -> None:
     with six.begin() as tx:
-        assert [row.number for row in queries.alike(tx, SYSTEM, 1)] == [6, 5, 4, 2]
+        assert [one.row.number for one in queries.alike(tx, SYSTEM, 1)] == [6, 5, 4, 2]
         assert queries.alike(tx, SYSTEM, 3) == ()
         assert queries.incident(tx, SYSTEM, 2**70) is None
 
@@ -171,3 +171,31 @@ def test_every_cell_has_a_priority(store: Any) -> None:
     with store.begin() as tx:
         assert queries.priorities(tx)["school", "high"] == 1
         assert len(queries.priorities(tx)) == 9
+
+
+def test_alike_incidents_say_what_their_pcs_share_and_those_that_share_most_come_first(store: Any, now: dt.datetime) -> None:
+    common = {"model": "EliteDesk", "system_version": "24H2"}
+    pks = [store.endpoint(**common), store.endpoint(**common, room_id=None), store.endpoint(model="Latitude")]
+    for pk in pks:
+        _incident(store, now, endpoint_pk=pk)
+    with store.begin() as tx:
+        found = queries.alike(tx, SYSTEM, 1)
+    assert [(one.row.number, one.shares) for one in found] == [(2, ("model", "build")), (3, ())]
+
+
+def test_wider_incident_shows_its_pcs_to_the_people_of_each_school_that_it_touches(store: Any, now: dt.datetime) -> None:
+    here, there = store.school("Harbour School"), store.school("Hilltop College")
+    pks = [store.endpoint("a", "Harbour School"), store.endpoint("b", "Hilltop College")]
+    _incident(store, now, school_id=None, scope="service")
+    fault = {"rule": "disk-full", "severity": "ill", "since_at": now, "raised_at": now, "value": 1.0, "evidence": {}}
+    with store.begin() as tx:
+        for pk, school in zip(pks, (here, there), strict=True):
+            tx.execute(sa.insert(Fault).values(endpoint_pk=pk, incident_number=1, **fault))
+            tx.execute(sa.insert(IncidentSchool).values(incident_number=1, school_id=school))
+        tom, otto = (Person(9, "x", Role.TECHNICIAN, frozenset({school})) for school in (here, 99))
+        found = queries.incident(tx, tom, 1)
+        assert queries.incident(tx, otto, 1) is None
+        (row,) = queries.incidents(tx, tom, IncidentFilter("open")).rows
+    assert [child.endpoint for child in found.children] == ["a"]
+    assert (row.endpoints, row.scope, row.school_id, row.school) == (2, "service", None, "")
+    assert "resolve" in found.allowed

@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 
 from fettle_web import auth, store
 from fettle_web.pages.evidence import seen
+from fettle_web.pages.ordering import LASTS
 from fettle_web.pages.parts import once, pages, respond
 from fettle_web.pages.priorities import IMPACT_WORDS, URGENCY_WORDS
 
@@ -103,6 +104,7 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             alike=once(lambda: queries.alike(tx, person, number)),
             impacts=[(key, IMPACT_WORDS[key]) for key in IMPACTS],
             urgencies=[(key, URGENCY_WORDS[key]) for key in URGENCIES],
+            lasts=LASTS,
             refused=refused,
             deed=deed,
             text=_field("text") if refused else "",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fettle_server.reactive.views import TimelineEntry
+from fettle_server.reactive.views import IncidentDetail, IncidentRow, TimelineEntry
 from flask import Flask
 
 _KINDS = {
@@ -14,6 +14,16 @@ _KINDS = {
     "resolved": "resolved it",
     "reopened": "opened it again",
     "graded": "changed its priority",
+    "promoted": "found that its cause is wider",
+    "merged": "made it part of a wider incident",
+    "comes and goes": "saw that it comes and goes",
+}
+_LEVELS = {
+    "room": "the whole room",
+    "school": "the whole school",
+    "service": "one service in many places",
+    "model": "one model",
+    "build": "one build",
 }
 _STATES = {"in progress": "started work", "waiting": "set it to waiting", "closed": "closed it"}
 _SAID = ("Work has begun", "Closed")
@@ -24,6 +34,21 @@ def install(app: Flask) -> None:
     app.jinja_env.filters["actor"] = actor
     app.jinja_env.filters["entry_words"] = entry_words
     app.jinja_env.filters["entry_text"] = entry_text
+    app.jinja_env.filters["level"] = level
+    app.jinja_env.filters["place"] = place
+
+
+def level(row: IncidentRow) -> str:
+    """At which level its cause is, with how many PCs it reached; empty where that is one PC."""
+    words = _LEVELS.get(row.scope, "")
+    return f"{words}: {row.endpoints} PC{'' if row.endpoints == 1 else 's'}" if words else ""
+
+
+def place(row: IncidentDetail) -> str:
+    """Where silence for an incident is asked for, as the form's field has it; empty where it is of no one place."""
+    if row.endpoint_id:
+        return f"pc:{row.endpoint_id}"
+    return f"school:{row.school_id}" if row.school_id is not None else ""
 
 
 def actor(name: str) -> str:
