@@ -15,6 +15,7 @@ from fettle_server.estate.rooms import queries as rooms
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.explain import queries as explanations
 from fettle_server.proactive.forecasts import queries as forecast_queries
+from fettle_server.proactive.presence.queries import presence_of
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter
 from flask import Response, abort, jsonify, request, url_for
@@ -54,6 +55,7 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             rules=once(lambda: [rule for rule in policy.rules if detail.system in rule.systems]),
             countdowns=once(lambda: explanations.countdowns(tx, person, endpoint_id, now)),
             sentence=once(lambda: proactive.sentence(tx, person, endpoint_id, now)),
+            presence=once(lambda: presence_of(tx, person, endpoint_id, now)),
             vitals=once(lambda: endpoints.vitals(tx, person, endpoint_id)),
             strip=once(lambda: _strip(tx, person, detail, now)),
             open_faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=True, limit=FAULTS)),
