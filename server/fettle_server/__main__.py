@@ -15,6 +15,8 @@ MODULES = {
     "token": "enrolment",
     "endpoint": "enrolment",
     "user": "people",
+    "calendar": "places",
+    "room": "places",
     "endpoints": "listing",
     "incidents": "listing",
     "incident": "listing",
@@ -24,6 +26,7 @@ MODULES = {
     "tasks": "coming",
     "notices": "notices",
     "prove": "notices",
+    "rules": "rulebook",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""
@@ -72,14 +75,29 @@ def _in_one_line(error: Exception) -> str | None:
     from fettle_server.commands.parts import PartError
     from fettle_server.commands.store import StoreError
     from fettle_server.config import SettingsError
+    from fettle_server.estate.calendars.rules import CalendarError
     from fettle_server.estate.endpoints.actions import EndpointError
     from fettle_server.estate.enrolment.pki import PkiError
     from fettle_server.estate.enrolment.rules import EnrolmentError
     from fettle_server.estate.people.rules import PeopleError
+    from fettle_server.estate.rooms.rules import RoomError
     from fettle_server.notify.rules import NoticeError
     from fettle_server.proactive.proofs.actions import ProofError
+    from fettle_server.proactive.rulebook.rules import RuleBookError
 
-    expected = (SettingsError, StoreError, DataError, PartError, PkiError, EnrolmentError, EndpointError, PeopleError)
+    expected = (
+        CalendarError,
+        RoomError,
+        SettingsError,
+        StoreError,
+        DataError,
+        PartError,
+        PkiError,
+        EnrolmentError,
+        EndpointError,
+        PeopleError,
+        RuleBookError,
+    )
     if isinstance(error, (*expected, NoticeError, ProofError)):
         return str(error)
     if isinstance(error, sa.exc.OperationalError):

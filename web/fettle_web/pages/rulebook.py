@@ -255,7 +255,7 @@ def _rule_page(
         is_copy=is_copy,
         is_own=rules.is_own(row.rule.key),
         is_servers=row.rule.judge is Judge.SERVER,
-        shipped_differs=words.changes(row.rule, original) if original and row.own else (),
+        shipped_differs=words.changes(original, row.rule) if original and row.own else (),
         history=() if is_copy else queries.history(tx, row.rule.key),
         refusal=actions.may_edit(auth.person()),
         gather=words.duration(row.rule.gather_s),

@@ -120,7 +120,7 @@ def _choice(name: str, kept: str) -> str:
 
 def _crossing(rule: Rule, edge: float, for_s: float, *, is_raise: bool) -> str:
     if catalogue.BY_KEY[rule.reading].unit is Unit.YES_NO:
-        where = level(rule, edge)
+        where = f"when the answer is {level(rule, edge)}"
     else:
         is_above = (rule.direction is Direction.ABOVE) == is_raise
         where = f"at or {'above' if is_above else 'below'} {level(rule, edge)}"

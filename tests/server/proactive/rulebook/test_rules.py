@@ -30,7 +30,7 @@ def test_every_shipped_rule_would_pass_as_an_edit_and_reads_well(rule):
 def test_levels_and_durations_are_said_as_people_say_them():
     assert words.raises(FULL) == "at or below 4 % for 30 seconds"
     assert words.clears(FULL) == "at or above 6 % for 30 seconds"
-    assert words.raises(shipped().rule("gateway-lost")) == "no for 20 seconds"
+    assert words.raises(shipped().rule("gateway-lost")) == "when the answer is no for 20 seconds"
     assert words.duration(90_000) == "1 day 1 hour"
     assert words.duration(0) == "at once"
 
