@@ -14,13 +14,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock
+from fettle_server.estate.calendars import actions as calendars
+from fettle_server.estate.calendars.rules import Kind
+from fettle_server.estate.calendars.views import NewEntry
 from fettle_server.estate.enrolment import actions as enrolment
 from fettle_server.estate.people.rules import SYSTEM, Role
+from fettle_server.estate.rooms import actions as rooms
 from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
 from fettle_server.notify import editing
 from fettle_server.notify.rules import Wanted
 from fettle_server.proactive.maintenance import actions as maintenance
 from fettle_server.proactive.maintenance.rules import Task
+from fettle_server.proactive.problems.tables import Problem, ProblemIncident
 from fettle_server.proactive.proofs import actions as proofs
 from fettle_server.proactive.proofs.tables import Proof
 from fettle_server.reactive.tables import Incident
@@ -47,6 +52,10 @@ RULE_FORM = {
 }  # fmt: skip
 RULE_JSON = {"why": "too loud", "rule": {"raise_level": 3}}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
+TODAY = dt.date(2026, 11, 27)
+ENTRY = {"kind": "inset", "title": "INSET", "starts_on": "2026-11-27"}
+BELLS = {"opens0": "08:30", "closes0": "15:30"}
+PLACING = {"pc": "1" * 32, "room": "1"}
 OTHERS_MARKS = {
     "stranger": ("Harbour", "harbour", "Hilltop", "hilltop"),
     "vera": ("Hilltop", "hilltop", "2" * 32),
@@ -92,6 +101,38 @@ TABLE = (
     Row("GET", "/incidents/<int:number>", "303 200 200 404 200", {"number": 1}),
     *(_deed(name) for name in DEEDS),
     Row("GET", "/schools/<int:school_id>", "303 200 200 404 200", {"school_id": 1}),
+    Row("GET", "/schools/<int:school_id>/calendar", "303 200 200 404 200", {"school_id": 1}),
+    Row("GET", "/schools/<int:school_id>/calendar.ics", "303 200 200 404 200", {"school_id": 1}),
+    Row("POST", "/schools/<int:school_id>/calendar/entries", "303! 403 303 404 303", {"school_id": 1}, ENTRY),
+    Row(
+        "POST",
+        "/schools/<int:school_id>/calendar/entries/<int:entry_id>/remove",
+        "303! 403 303 404 303",
+        {"school_id": 1, "entry_id": 1},
+        {},
+    ),
+    Row("POST", "/schools/<int:school_id>/calendar/bells", "303! 403 303 404 303", {"school_id": 1}, BELLS),
+    Row("POST", "/schools/<int:school_id>/calendar/import", "303! 403 400 404 400", {"school_id": 1}, {}),
+    Row("POST", "/schools/<int:school_id>/calendar/import/confirm", "303! 403 303 404 303", {"school_id": 1}, {}),
+    Row("GET", "/schools/<int:school_id>/rooms", "303 200 200 404 200", {"school_id": 1}),
+    Row("POST", "/schools/<int:school_id>/rooms", "303! 403 303 404 303", {"school_id": 1}, {"name": "Lab", "kind": "room"}),
+    Row(
+        "POST",
+        "/schools/<int:school_id>/rooms/<int:room_id>",
+        "303! 403 303 404 303",
+        {"school_id": 1, "room_id": 1},
+        {"name": "Lab", "kind": "trolley"},
+    ),
+    Row(
+        "POST",
+        "/schools/<int:school_id>/rooms/<int:room_id>/remove",
+        "303! 403 303 404 303",
+        {"school_id": 1, "room_id": 1},
+        {},
+    ),
+    Row("POST", "/schools/<int:school_id>/rooms/pcs", "303! 403 303 404 303", {"school_id": 1}, PLACING),
+    Row("POST", "/schools/<int:school_id>/rooms/proposals", "303! 403 400 404 400", {"school_id": 1}, {"prefix": "R9"}),
+    Row("POST", "/pcs/<endpoint_id>/place", "303! 403 303 404 303", {"endpoint_id": HARBOUR_PC}, {"class": "loan"}),
     Row("GET", "/search.json", "303 200 200 200 200"),
     Row("GET", "/live", "303 200 200 200 200"),
     Row("GET", "/settings/priorities", "303 200 200 200 200"),
@@ -99,6 +140,9 @@ TABLE = (
     Row("GET", "/pcs/<endpoint_id>/why", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     # The proactive wing: what is held back, and why
     Row("GET", "/proactive/held", "303 200 200 200 200"),
+    Row("GET", "/proactive/problems", "303 200 200 200 200"),
+    Row("GET", "/proactive/problems/<int:number>", "303 200 200 404 200", {"number": 1}),
+    Row("POST", "/proactive/problems/<int:number>/<deed>", "303! 403 403 404 303", {"number": 1, "deed": "accept"}, {}),
     Row("POST", "/proactive/silences", "303! 403 303 400 303", {}, {"where": "school:1", "hours": "24", "reason": "because"}),
     Row("POST", "/proactive/windows", "303! 403 303 400 303", {}, WINDOW_FORM),
     Row("POST", "/proactive/held/<int:order_id>/end", "303! 403 409 409 409", {"order_id": 1}, {}),
@@ -158,6 +202,10 @@ TABLE = (
     Row("GET", "/api/v1/endpoints/<endpoint_id>/readings", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/history", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/explain", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/problems", "401 200 200 200 200"),
+    Row("GET", "/api/v1/problems/<int:number>", "401 200 200 404 200", {"number": 1}),
+    Row("POST", "/api/v1/problems/<int:number>/accept", "401 403 403 404 200", {"number": 1}, json={}),
+    Row("POST", "/api/v1/problems/<int:number>/dismiss", "401 403 403 404 200", {"number": 1}, json={"reason": "chance"}),
     Row("GET", "/api/v1/held", "401 200 200 200 200"),
     Row("POST", "/api/v1/silences", "401 403 201 400 201", json={"school": 1, "until": TOMORROW, "reason": "x"}),
     Row("POST", "/api/v1/windows", "401 403 201 400 201", json=WINDOW),
@@ -199,6 +247,19 @@ TABLE = (
     Row("GET", "/api/v1/endpoints/<endpoint_id>/forecasts", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("PUT", "/api/v1/endpoints/<endpoint_id>/warranty", "401 403 200 404 200", {"endpoint_id": HARBOUR_PC}, json=WARRANTY),
     Row("GET", "/api/v1/schools", "401 200 200 200 200"),
+    Row("GET", "/api/v1/schools/<int:school_id>/calendar", "401 200 200 404 200", {"school_id": 1}),
+    Row("PUT", "/api/v1/schools/<int:school_id>/calendar", "401 403 200 404 200", {"school_id": 1}, json={"entries": []}),
+    Row("GET", "/api/v1/schools/<int:school_id>/calendar.ics", "401 200 200 404 200", {"school_id": 1}),
+    Row("PUT", "/api/v1/schools/<int:school_id>/calendar.ics", "401 403 409 404 409", {"school_id": 1}, json={}),
+    Row("GET", "/api/v1/schools/<int:school_id>/rooms", "401 200 200 404 200", {"school_id": 1}),
+    Row("POST", "/api/v1/schools/<int:school_id>/rooms", "401 403 201 404 201", {"school_id": 1}, json={"name": "Lab"}),
+    Row(
+        "PUT",
+        "/api/v1/endpoints/<endpoint_id>/place",
+        "401 403 200 404 200",
+        {"endpoint_id": HARBOUR_PC},
+        json={"endpoint_class": "loan"},
+    ),
     Row("GET", "/api/v1/tokens", "401 200 200 200 200"),
     Row("DELETE", "/api/v1/tokens/<int:token_id>", "401 404 204 404 404", {"token_id": "<of tom>"}),
 )
@@ -267,8 +328,19 @@ def world(console_opener, tmp_path_factory):
     with console.begin() as tx:
         _tell_and_prove(tx)
         _have_work(tx)
+        calendars.add_entry(tx, SYSTEM, 1, NewEntry(Kind.INSET, "INSET", TODAY, TODAY), clock.utc_now())
+        rooms.make_room(tx, SYSTEM, 1, "Room of harbour", now=clock.utc_now())
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
+        _add_problem(tx)
     return _world(console)
+
+
+def _add_problem(tx: sa.Connection) -> None:
+    """Problem 1, for which Harbour's incident speaks."""
+    now = clock.utc_now()
+    words = {"key": "k", "state": "proposed", "title": "Disks of Harbour School", "why": "Alike.", "rule": "disk-full"}
+    tx.execute(sa.insert(Problem).values(number=1, incidents=1, schools=1, proposed_at=now, updated_at=now, **words))
+    tx.execute(sa.insert(ProblemIncident).values(problem_number=1, incident_number=1))
 
 
 def _tell_and_prove(tx) -> None:

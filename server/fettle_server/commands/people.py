@@ -36,7 +36,7 @@ def add(
     database: Database = None,
 ) -> None:
     """Add a person and print the password for the first sign-in, once."""
-    with _writing(data, database) as tx:
+    with writing(data, database) as tx:
         schools = _schools(tx, tuple(school or ()))
         password = actions.add_user(tx, SYSTEM, name, role, schools, now=clock.utc_now())
     _print_password(name.strip(), password, as_json=as_json)
@@ -45,7 +45,7 @@ def add(
 @user_app.command("password")
 def password(data: Data, name: Name, as_json: AsJson = False, database: Database = None) -> None:
     """Give a person a new one-time password; their sign-ins end."""
-    with _writing(data, database) as tx:
+    with writing(data, database) as tx:
         fresh = actions.reset_password(tx, SYSTEM, _user(tx, name).id, clock.utc_now())
     _print_password(name.strip(), fresh, as_json=as_json)
 
@@ -53,7 +53,7 @@ def password(data: Data, name: Name, as_json: AsJson = False, database: Database
 @user_app.command("disable")
 def disable(data: Data, name: Name, database: Database = None) -> None:
     """Lock a person out; their sign-ins and tokens end at once."""
-    with _writing(data, database) as tx:
+    with writing(data, database) as tx:
         user = _user(tx, name)
         actions.set_user(tx, SYSTEM, user.id, user.role, user.school_ids, False, now=clock.utc_now())
     typer.echo(f"{plain(user.name)} can no longer sign in.")
@@ -62,7 +62,7 @@ def disable(data: Data, name: Name, database: Database = None) -> None:
 @user_app.command("list")
 def list_users(data: Data, as_json: AsJson = False, database: Database = None) -> None:
     """List the people who may sign in."""
-    with _writing(data, database) as tx:
+    with writing(data, database) as tx:
         rows = queries.users(tx, SYSTEM)
     if as_json:
         typer.echo(json.dumps({"users": [_object(row) for row in rows]}))
@@ -109,7 +109,8 @@ def _schools(tx: sa.Connection, names: tuple[str, ...]) -> list[int] | None:
 
 
 @contextlib.contextmanager
-def _writing(data: Path, database: str | None) -> Iterator[sa.Connection]:
+def writing(data: Path, database: str | None) -> Iterator[sa.Connection]:
+    """A transaction on the store of that data directory, committed at the end."""
     settings = load(data, database=database)
     check_version(settings)
     engine = db.open_engine(settings.database_url)

@@ -12,7 +12,19 @@ from flask import Response, current_app, jsonify, request
 from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from fettle_web import auth
-from fettle_web.api import endpoints, explanations, holding, incidents, maintenance, notices, people, problems, rulebook
+from fettle_web.api import (
+    endpoints,
+    explanations,
+    holding,
+    incidents,
+    likenesses,
+    maintenance,
+    notices,
+    people,
+    places,
+    problems,
+    rulebook,
+)
 from fettle_web.api.blueprint import api
 
 _DESCRIPTION = """Endpoints, their readings and their incidents, for scripts.
@@ -75,4 +87,16 @@ def _as_problems(spec: Any) -> Any:
     return spec
 
 
-__all__ = ["endpoints", "explanations", "holding", "incidents", "install", "maintenance", "notices", "people", "rulebook"]
+__all__ = [
+    "endpoints",
+    "explanations",
+    "holding",
+    "incidents",
+    "install",
+    "likenesses",
+    "maintenance",
+    "notices",
+    "people",
+    "places",
+    "rulebook",
+]

@@ -6,8 +6,10 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint, HTTPError, Schema, fields
+from fettle_server.estate.calendars.rules import CalendarError
 from fettle_server.estate.endpoints.views import EndpointQueryError
 from fettle_server.estate.people.rules import Forbidden, PeopleError
+from fettle_server.estate.rooms.rules import RoomError
 from fettle_server.observed import log
 from fettle_server.paging import PageError
 from fettle_server.proactive.rulebook.rules import NoSuchRule, Overtaken, RuleBookError
@@ -38,6 +40,8 @@ def install(blueprint: APIBlueprint) -> None:
         (Forbidden, 403),
         (PeopleError, 400),
         (Refused, 409),
+        (CalendarError, 409),
+        (RoomError, 409),
         (PageError, 400),
         (NoSuchRule, 404),
         (Overtaken, 409),

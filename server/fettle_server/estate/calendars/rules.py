@@ -17,6 +17,7 @@ from fettle_server.estate.calendars.bank_holidays import bank_holiday
 DAY_MINUTES = 24 * 60
 TERM_REACH = dt.timedelta(days=70)
 """How far a first or last term tells of a holiday before or after it: longer than any summer. Beyond it nothing is known."""
+_VERSION_REACH = dt.timedelta(days=28)
 HORIZON_DAYS = 400
 _WORK = (8 * 60, 17 * 60)
 _MINUTE = dt.timedelta(minutes=1)
@@ -102,6 +103,7 @@ class Exam:
 DEFAULT_BELLS: Mapping[int, Bell] = {weekday: Bell(8 * 60 + 30, 15 * 60 + 30) for weekday in range(5)}
 _SHUT = (Kind.CLOSURE, Kind.INSET, Kind.BANK_HOLIDAY, Kind.HALF_TERM, Kind.HOLIDAY)
 """The entries that shut a school, in the order in which one names the day."""
+_VARYING = (Kind.TERM, Kind.HALF_TERM, Kind.HOLIDAY)
 _Span = tuple[dt.datetime, dt.datetime]
 
 
@@ -225,16 +227,21 @@ def school_year(date: dt.date) -> int:
 
 
 def own_first(entries: Iterable[Entry]) -> tuple[Entry, ...]:
-    """The entries that count for one school: where it has terms of its own, those and the holidays for all schools give way.
+    """The entries that count for one school: a term or holiday for all schools gives way to the school's own version of it.
 
-    That is decided for each school year, so that an old year's own terms do not hide a new year's common ones.
+    That is its own entry of that kind which overlaps the common one or begins within four weeks of it; so a school that has
+    entered its autumn only still has the common spring.
     """
     every = tuple(entries)
-    own = {school_year(entry.starts_on) for entry in every if entry.kind is Kind.TERM and not entry.everywhere}
-    gives_way = (Kind.TERM, Kind.HALF_TERM, Kind.HOLIDAY)
-    return tuple(
-        entry for entry in every if not (entry.everywhere and entry.kind in gives_way and school_year(entry.starts_on) in own)
-    )
+    own = [entry for entry in every if not entry.everywhere and entry.kind in _VARYING]
+    return tuple(entry for entry in every if not (entry.everywhere and any(_is_version(one, entry) for one in own)))
+
+
+def _is_version(own: Entry, common: Entry) -> bool:
+    if own.kind is not common.kind:
+        return False
+    overlaps = own.starts_on <= common.ends_on and common.starts_on <= own.ends_on
+    return overlaps or abs(own.starts_on - common.starts_on) <= _VERSION_REACH
 
 
 def _spans(zone: ZoneInfo, date: dt.date, opens: int, closes: int) -> tuple[_Span, ...]:

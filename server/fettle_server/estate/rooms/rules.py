@@ -18,6 +18,10 @@ _SERVER_SYSTEM = re.compile(r"\bserver\b", re.IGNORECASE)
 _SERVER_MODEL = re.compile(
     r"poweredge|proliant|thinksystem|primergy|supermicro|\bsystem x\d|\bxserve\b|\bucs[- ]?[bc]\d|\bserver\b", re.IGNORECASE
 )
+_PORTABLE_MODEL = re.compile(
+    r"\b(?:macbook|probook|elitebook|zbook|thinkpad|latitude|chromebook|travelmate|toughbook|surface (?:pro|laptop|go))",
+    re.IGNORECASE,
+)
 _NUMBERED = re.compile(r"^(?P<place>.*?[A-Za-z0-9])[-_ .]+(?:(?:PC|WS|DT|LT|NB|D|L)[-_ ]?)?\d{1,5}[A-Za-z]?$", re.IGNORECASE)
 _NO_PLACE = frozenset({"PC", "WS", "DT", "LT", "NB", "MAC", "DESKTOP", "LAPTOP", "WIN", "HOST", "SERVER", "SRV"})
 _ROOM_CODE = re.compile(r"^(?:room|rm|r)[-_ .]?0*(?P<number>\d{1,4}[a-z]?)$", re.IGNORECASE)
@@ -101,7 +105,7 @@ def guess_class(
         return EndpointClass.SERVER
     if room_kind == RoomKind.TROLLEY:
         return EndpointClass.TROLLEY
-    if chassis in _PORTABLE or (has_battery and not chassis):
+    if chassis in _PORTABLE or (not chassis and (has_battery or _PORTABLE_MODEL.search(model))):
         return EndpointClass.STAFF_LAPTOP
     return EndpointClass.FIXED
 

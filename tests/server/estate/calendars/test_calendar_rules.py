@@ -99,11 +99,20 @@ def test_working_hours_leave_out_bank_holidays_but_not_school_holidays():
     assert not calendar().is_working(at("2026-08-22T10:00"))
 
 
-def test_a_schools_own_terms_take_the_place_of_common_ones_in_that_school_year():
+def test_a_schools_own_term_takes_the_place_of_the_common_one_only():
     own = Entry(Kind.TERM, "Own", D(2026, 9, 7), D(2026, 12, 11))
-    common = [Entry(Kind.TERM, f"Common {year}", D(year, 9, 2), D(year, 12, 18), everywhere=True) for year in (2026, 2027)]
+    autumn, spring = (
+        Entry(Kind.TERM, "Common", D(2026, 9, 2), D(2026, 12, 18), everywhere=True),
+        Entry(Kind.TERM, "Common", D(2027, 1, 4), D(2027, 3, 25), everywhere=True),
+    )
     shut = Entry(Kind.CLOSURE, "Heat", D(2026, 9, 9), D(2026, 9, 9), everywhere=True)
-    assert own_first([own, *common, shut]) == (own, common[1], shut)
+    assert own_first([own, autumn, spring, shut]) == (own, spring, shut)
+
+
+def test_a_holiday_a_week_off_the_common_one_takes_its_place():
+    own = Entry(Kind.HALF_TERM, "Own", D(2026, 10, 19), D(2026, 10, 23))
+    common = Entry(Kind.HALF_TERM, "Common", D(2026, 10, 26), D(2026, 10, 30), everywhere=True)
+    assert own_first([own, common]) == (own,)
 
 
 _days = st.one_of(st.sampled_from(CHANGES), st.dates(D(2026, 1, 1), D(2027, 8, 31)))
