@@ -55,8 +55,9 @@ def take_in(
         typer.echo(plain(f"{entry.kind:12}  {entry.starts_on} to {entry.ends_on}  {entry.title}{note}"))
     for one in found.unplaced:
         typer.echo(plain(f"not placed    {one.title}: {one.why}"))
-    done = "would be" if dry_run else "were"
-    typer.echo(f"{len(found.taken)} entries {done} taken in, {found.replaces} replaced, {len(found.unplaced)} not placed.")
+    count = f"{len(found.taken)} {'entry' if len(found.taken) == 1 else 'entries'}"
+    first = "not kept: " if dry_run else ""
+    typer.echo(f"{first}{count} taken in, {found.replaces} replaced, {len(found.unplaced)} not placed")
 
 
 @calendar_app.command("export")
