@@ -15,7 +15,9 @@ from pathlib import Path
 import agent_idle
 import ceiling
 import connected
+import detection
 import durable
+import forecasts
 import history
 import incident
 import pages
@@ -25,7 +27,9 @@ BENCHMARKS = {
     "ceiling": ceiling.measure,
     "durable": durable.measure,
     "history": history.measure,
+    "forecasts": forecasts.measure,
     "incident": incident.measure,
+    "detection": detection.measure,
     "connected": connected.measure,
     "pages": pages.measure,
     "agent": agent_idle.measure,

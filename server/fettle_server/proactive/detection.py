@@ -54,6 +54,8 @@ from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 
 ACTOR = "system"
+OPENINGS_KEPT = 12
+"""A fault that came more often is told from one that came as often as this by nobody."""
 _TOLD = ("", Stage.PARENT.value)
 """The stages of a fault that its incident counts."""
 
@@ -202,12 +204,16 @@ class _Round:
         }
         if not pks:
             return
-        statement = (
-            sa.select(Fault.endpoint_pk, Fault.rule, Fault.instance, Fault.raised_at)
+        key = (Fault.endpoint_pk, Fault.rule, Fault.instance)
+        newest = sa.func.row_number().over(partition_by=key, order_by=Fault.raised_at.desc()).label("newest")
+        recent = (
+            sa.select(*key, Fault.raised_at, newest)
             .where(Fault.endpoint_pk.in_(sorted(pks)), Fault.raised_at >= min(since, self._now) - FLAPS_WITHIN)
-            .order_by(Fault.raised_at)
+            .subquery()
         )
-        for pk, rule, instance, raised_at in self._tx.execute(statement):
+        columns = (recent.c.endpoint_pk, recent.c.rule, recent.c.instance, recent.c.raised_at)
+        bounded = sa.select(*columns).where(recent.c.newest <= OPENINGS_KEPT).order_by(recent.c.raised_at)
+        for pk, rule, instance, raised_at in self._tx.execute(bounded):
             self._openings.setdefault((pk, rule, instance), []).append(raised_at)
 
     def _causes(self, patient: _Patient, signal: Raise) -> tuple[str, ...]:
