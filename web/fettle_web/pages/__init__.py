@@ -21,6 +21,7 @@ from fettle_web.pages import (
     pcs,
     people,
     priorities,
+    problems,
     proofs,
     rooms,
     rulebook,
@@ -33,7 +34,23 @@ from fettle_web.pages import (
 )
 
 __all__ = ["install"]
-_VIEWS = (overview, pcs, pc, incidents, incident, schools, priorities, search, held, tasks, forecasts, why, proofs, rulebook)
+_VIEWS = (
+    overview,
+    pcs,
+    pc,
+    incidents,
+    incident,
+    schools,
+    priorities,
+    problems,
+    search,
+    held,
+    tasks,
+    forecasts,
+    why,
+    proofs,
+    rulebook,
+)
 
 
 def install(app: Flask) -> None:

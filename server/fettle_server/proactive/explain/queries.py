@@ -17,7 +17,7 @@ from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.explain import rules
 from fettle_server.proactive.explain.rules import Case, Machine, Told, Value, Way
 from fettle_server.proactive.explain.views import Chain, Countdown, Explanation, Kind, Step
-from fettle_server.proactive.presence.rules import expectation, how_it_left
+from fettle_server.proactive.presence.queries import presence_of
 from fettle_server.proactive.rules import standing
 from fettle_server.proactive.stages.rules import NAMES
 from fettle_server.proactive.tables import Fault
@@ -60,7 +60,7 @@ def explain(tx: sa.Connection, person: Person, endpoint_id: str, now: dt.datetim
             running,
             frozenset((way.key, way.instance) for way in open_ways),
         ),
-        presence=_presence(tx, detail.pk),
+        presence=_presence(tx, person, endpoint_id, now),
         messages=_messages(tx, ways, now),
     )
 
@@ -138,13 +138,17 @@ def _messages(tx: sa.Connection, ways: list[Way], now: dt.datetime) -> tuple[Cha
     )
 
 
-def _presence(tx: sa.Connection, pk: int) -> tuple[Step, ...]:
-    columns = (Endpoint.connected, Endpoint.last_seen, Endpoint.connected_since, Endpoint.endpoint_class)
-    row = tx.execute(sa.select(*columns, Endpoint.leave, Endpoint.left_at).where(Endpoint.pk == pk)).one()
-    if row.connected:
-        link = Step(Kind.PRESENCE, "It is connected.", row.connected_since, "well")
-    else:
-        link = Step(Kind.PRESENCE, f"It is not connected. {how_it_left(row.leave)}.", row.left_at or row.last_seen, "unknown")
-    when = expectation(row.endpoint_class).value
-    whose = f"Its class is {row.endpoint_class}" if row.endpoint_class else "It has no class yet"
-    return link, Step(Kind.PRESENCE, f"{whose}: it is expected {when}.")
+def _presence(tx: sa.Connection, person: Person, endpoint_id: str, now: dt.datetime) -> tuple[Step, ...]:
+    view = presence_of(tx, person, endpoint_id, now)
+    if view is None:
+        return ()
+    state = "ill" if view.absent_since else "well" if view.connected else "unknown"
+    steps = [Step(Kind.PRESENCE, view.sentence, view.absent_since, state)]
+    if not view.connected and view.how_it_left and view.left_at is not None:
+        steps.append(Step(Kind.PRESENCE, view.how_it_left, view.left_at))
+    if view.back_by is not None and not view.connected:
+        steps.append(Step(Kind.PRESENCE, "It said by when it would be back.", view.back_by))
+    steps.append(Step(Kind.PRESENCE, f"Its class is expected {view.expectation}."))
+    if view.usual:
+        steps.append(Step(Kind.PRESENCE, f"By its own habit it is {view.usual}."))
+    return tuple(steps)

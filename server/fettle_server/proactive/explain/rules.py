@@ -171,8 +171,8 @@ def _says(rule: Rule, name: str) -> str:
     unit = catalogue.BY_KEY[rule.reading].unit
     whose = "the server" if rule.judge is Judge.SERVER else "the PC itself"
     return (
-        f"The rule “{name}”, judged by {whose}, makes that a fault {_from(rule.raise_level, unit)}{_lasting(rule.raise_for_s)}, "
-        f"and well again {_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}. Its fault makes a PC "
+        f"The rule “{name}”, judged by {whose}, makes that a fault {_from(rule.raise_level, unit)}"
+        f"{_lasting(rule.raise_for_s)}, and well again {_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}. Its fault makes a PC "
         f"{'ill' if rule.severity == 'ill' else 'one to watch'}."
     )
 

@@ -45,7 +45,8 @@ def test_endpoint_is_explained_whole(store: Any, now: dt.datetime) -> None:
     assert "maintenance window" in found.why[0].steps[-1].text
     standings = {line.rule: line.standing for line in found.rules}
     assert (standings["disk-full"], standings["processor-busy"]) == (Standing.RAISED, Standing.PENDING)
-    assert found.presence[0].text == "It is connected."
+    assert found.presence[0].state == "well"
+    assert found.presence[-1].text == "Its class is expected in school hours, as usual."
 
 
 def test_countdown_of_a_pc_that_is_not_heard_is_not_shown(store: Any, now: dt.datetime) -> None:
