@@ -51,7 +51,7 @@ class Fault(Model):
         sa.Index("ix_faults_incident_number", "incident_number"),
         sa.Index("ix_faults_cleared_at", "cleared_at"),
         sa.Index("ix_faults_rule_raised_at", "rule", "raised_at"),
-        sa.Index("ix_faults_absent", "endpoint_pk", sqlite_where=_IS_ABSENT, postgresql_where=_IS_ABSENT),
+        sa.Index("ix_faults_absent", "rule", "endpoint_pk", sqlite_where=_IS_ABSENT, postgresql_where=_IS_ABSENT),
         sa.Index("ix_faults_stage", "id", sqlite_where=_WAS_HELD, postgresql_where=_WAS_HELD),
         sa.Index("ix_faults_waiting", "stage", "held_until", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),
         sa.Index("ix_faults_held", "held_until", sqlite_where=_IS_HELD, postgresql_where=_IS_HELD),

@@ -20,7 +20,7 @@ def upgrade() -> None:
     _looks()
     _attendance()
     op.create_index("ix_endpoints_servers", "endpoints", ["school_id"], sqlite_where=IS_SERVER, postgresql_where=IS_SERVER)
-    op.create_index("ix_faults_absent", "faults", ["endpoint_pk"], sqlite_where=IS_ABSENT, postgresql_where=IS_ABSENT)
+    op.create_index("ix_faults_absent", "faults", ["rule", "endpoint_pk"], sqlite_where=IS_ABSENT, postgresql_where=IS_ABSENT)
 
 
 def _stays() -> None:

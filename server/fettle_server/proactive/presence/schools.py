@@ -15,7 +15,7 @@ from fettle_server.proactive.presence.looks import Look
 from fettle_server.proactive.presence.rules import BEFORE_OPENING, CLOSED_FOR, ROOM_AFTER, SCHOOL_AFTER
 from fettle_server.proactive.presence.tables import SchoolLook
 
-AT_ONCE = 10
+AT_ONCE = 4
 """Schools that one transaction looks at: it must not keep agents' batches waiting."""
 _DAY = dt.timedelta(days=1)
 _AFTER_MIDNIGHT = dt.timedelta(minutes=30)
