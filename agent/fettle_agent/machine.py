@@ -23,7 +23,7 @@ def describe() -> link_pb2.Machine:
         hostname=socket.gethostname()[:255],
         os=place.system(),
         os_version=place.os_version()[:200],
-        fingerprint=fingerprint(place.machine_marks()),
+        fingerprint=fingerprint(place.machine_marks(), place.installation_mark()),
         agent_version=VERSION,
     )
 

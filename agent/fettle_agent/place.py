@@ -14,6 +14,9 @@ from typing import Protocol
 
 _JUNK = ("", "none", "default string", "to be filled by o.e.m.", "system serial number", "not specified")
 
+_JUNK_UUIDS = ("03000200040005000006000700080009", "00020003000400050006000700080009")
+"""What makers leave in the firmware of many boards alike, as Linux writes it and as it lies in the table."""
+
 
 class Held(Protocol):
     """A lock that is held until it is closed or the process ends."""
@@ -35,7 +38,10 @@ class Place(Protocol):
         """The system's name and version, for people."""
 
     def machine_marks(self) -> list[str]:
-        """What tells this machine from others: firmware UUID, machine id, fixed network addresses; only ever used hashed."""
+        """What tells this hardware from other: firmware UUID, fixed network addresses; only ever used hashed."""
+
+    def installation_mark(self) -> str:
+        """What the system called itself when it was installed; only ever used hashed."""
 
     def boot_id(self) -> str:
         """A text that changes with each start of the machine."""
@@ -92,7 +98,16 @@ def here() -> Place:
     return place_linux
 
 
-def fingerprint(marks: list[str]) -> str:
-    """sha256 over the marks that are not a maker's placeholder; the raw values never leave the machine."""
-    true_marks = sorted({mark.strip().lower() for mark in marks} - set(_JUNK))
-    return hashlib.sha256("\n".join(true_marks).encode()).hexdigest()
+def fingerprint(marks: list[str], installation: str = "") -> str:
+    """sha256 over the marks that are not a maker's placeholder; the raw values never leave the machine.
+
+    A machine whose hardware has none is known by its installation's mark, and is another one once it is installed anew; one
+    that has not even that has no fingerprint.
+    """
+    true_marks = sorted({mark.strip().lower() for mark in marks if not _is_junk(mark)}) or [installation.strip().lower()]
+    return hashlib.sha256("\n".join(true_marks).encode()).hexdigest() if true_marks != [""] else ""
+
+
+def _is_junk(mark: str) -> bool:
+    plain = mark.strip().lower()
+    return plain in _JUNK or plain.replace("-", "") in _JUNK_UUIDS or not set(plain) - set("0-:") or not set(plain) - set("f-:")

@@ -17,6 +17,7 @@ __all__ = [
     "boot_id",
     "boot_s",
     "default_state",
+    "installation_mark",
     "is_locked",
     "machine_marks",
     "os_version",
@@ -50,8 +51,12 @@ if sys.platform == "linux":
         return f"Linux {os.uname().release}"
 
     def machine_marks() -> list[str]:
-        """Firmware UUID (root only), systemd's machine id, burnt-in addresses of network cards."""
-        return [_text("/sys/class/dmi/id/product_uuid"), _text("/etc/machine-id"), *_addresses()]
+        """Firmware UUID (root only), burnt-in addresses of network cards."""
+        return [_text("/sys/class/dmi/id/product_uuid"), *_addresses()]
+
+    def installation_mark() -> str:
+        """Systemd's machine id."""
+        return _text("/etc/machine-id")
 
     def boot_id() -> str:
         """The kernel's own."""

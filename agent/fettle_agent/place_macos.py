@@ -15,6 +15,7 @@ __all__ = [
     "boot_id",
     "boot_s",
     "default_state",
+    "installation_mark",
     "is_locked",
     "machine_marks",
     "os_version",
@@ -48,6 +49,10 @@ if sys.platform == "darwin":
         """The platform's UUID, burnt into the board."""
         lines = _printed("/usr/sbin/ioreg", "-rd1", "-c", "IOPlatformExpertDevice").splitlines()
         return [line.partition("=")[2].strip(' "') for line in lines if '"IOPlatformUUID"' in line]
+
+    def installation_mark() -> str:
+        """Not needed: every Mac has its UUID."""
+        return ""
 
     def boot_id() -> str:
         """The kernel's session id of this start."""

@@ -48,8 +48,12 @@ if sys.platform == "win32":
         return f"{product} {release}".strip() or "Windows"
 
     def machine_marks() -> list[str]:
-        """The firmware's UUID, and the id that Windows gave itself at installation."""
-        return [_firmware_uuid(), _registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")]
+        """The firmware's UUID."""
+        return [_firmware_uuid()]
+
+    def installation_mark() -> str:
+        """The id that Windows gave itself."""
+        return _registry(r"SOFTWARE\Microsoft\Cryptography", "MachineGuid")
 
     def boot_id() -> str:
         """Windows counts its starts; where the count cannot be read, the time of the start in ten-second steps."""

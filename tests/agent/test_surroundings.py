@@ -63,6 +63,16 @@ def test_fingerprint_ignores_makers_placeholders_order_and_case() -> None:
     assert fingerprint(["a"]) != fingerprint(["b"])
 
 
+def test_a_machine_installed_anew_is_the_same_hardware():
+    assert fingerprint(["uuid"], "first installation") == fingerprint(["uuid"], "second installation")
+
+
+@pytest.mark.parametrize("mark", ["", "0" * 32, "FFFFFFFF-FFFF-FFFF-FFFF-FFFFFFFFFFFF", "03000200-0400-0500-0006-000700080009"])
+def test_what_many_boards_have_alike_tells_no_machine_from_another(mark):
+    assert fingerprint([mark], "one") != fingerprint([mark], "two")
+    assert fingerprint([mark]) == ""
+
+
 @pytest.mark.parametrize(
     ("setting", "environment", "chosen"),
     [

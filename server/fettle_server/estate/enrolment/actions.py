@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import secrets
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,8 @@ from fettle_server.journal import actions as journal
 
 MAX_LIFETIME = dt.timedelta(days=90)
 _CERTIFICATES_KEPT = 5
+_OF_NOTHING = hashlib.sha256(b"").hexdigest()
+"""What an agent that finds nothing to tell its machine by may send: all such machines look alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +172,7 @@ def _school_for(tx: sa.Connection, person: Person, name: str, now: dt.datetime) 
 
 def _same_hardware(tx: sa.Connection, school_id: int, machine: Machine) -> Any:
     """The endpoint of the school that was this very machine: of several, one that is connected, else the last one seen."""
-    if not machine.fingerprint:
+    if machine.fingerprint in ("", _OF_NOTHING):
         return None
     columns = (Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.name, Endpoint.model, Endpoint.serial, Endpoint.connected)
     statement = sa.select(*columns).where(
