@@ -20,7 +20,8 @@ _JUMP_SHARE = 0.02
 _UNEVEN = 4.0
 """Where the far end lies so many times beyond the likely day (and a fortnight), no day is told."""
 _MATTERS_PERCENT = 60.0
-_MOVES = 0.004
+_MOVES, _HARDLY_MOVES = 0.004, 0.0005
+_LEAST_NOISE_GB = 0.001
 _GB = 1e9
 
 
@@ -39,7 +40,7 @@ def _fills(days: Days, volume: str) -> Outlook:
     if _rests(points, shares[-1][1]):
         return _steady(volume, points)
     jump = size * _JUMP_SHARE
-    line = trend.fit(_since_change(points, jump), jump=jump, least_noise=0.001)
+    line = _since_change(points, jump)
     if line is None:
         return _cannot(volume, points, "it changes by jumps")
     reach = trend.reach(line, 0.0)
@@ -56,27 +57,24 @@ def _fills(days: Days, volume: str) -> Outlook:
 
 
 def _rests(points: list[tuple[int, float]], free_percent: float) -> bool:
-    """True where a look at both ends suffices: mostly free, or it gives up less than would matter in two years."""
+    """True where a look at both ends suffices: it gives up so little that it would last for years."""
     third = len(points) // 3
     before = sum(value for _, value in points[:third]) / third
     after = sum(value for _, value in points[-third:]) / third
     gone = (before - after) / (span(points) * 2 / 3)
-    return free_percent > _MATTERS_PERCENT and gone < points[-1][1] * _MOVES
+    return gone < points[-1][1] * (_MOVES if free_percent > _MATTERS_PERCENT else _HARDLY_MOVES)
 
 
-def _since_change(points: list[tuple[int, float]], jump: float) -> list[tuple[int, float]]:
-    """The longest history (60, 30 or 14 days) whose drift does not differ from that of the last fortnight beyond chance."""
+def _since_change(points: list[tuple[int, float]], jump: float) -> trend.Fit | None:
+    """The line of the longest history (60, 30 or 14 days) whose drift differs from the last fortnight's only by chance."""
     newest = points[-1][0]
-    lately = [point for point in points if point[0] > newest - 15]
-    recent = trend.fit(lately, jump=jump)
-    if recent is None:
-        return points
+    recent = trend.fit([point for point in points if point[0] > newest - 15], jump=jump, least_noise=_LEAST_NOISE_GB)
     for window in (WINDOW_DAYS, 30):
         part = [point for point in points if point[0] > newest - window]
-        line = trend.fit(part, jump=jump)
-        if line and abs(line.slope - recent.slope) <= 3 * recent.slope_variance**0.5:
-            return part
-    return lately
+        line = trend.fit(part, jump=jump, least_noise=_LEAST_NOISE_GB)
+        if recent is None or (line and abs(line.slope - recent.slope) <= 3 * recent.slope_variance**0.5):
+            return line
+    return recent
 
 
 def _cannot(volume: str, points: list[tuple[int, float]], why: str) -> Outlook:

@@ -26,6 +26,7 @@ from fettle_server.proactive.forecasts.slower import Peers
 from fettle_server.proactive.forecasts.tables import Forecast, Pace, Warranty
 
 KEEP_DUE_DAYS = 120
+PIECE = 100
 _DAY_MS = 86_400_000
 _PER_INSTANCE = frozenset({disks.FILLS, disks.SECTORS, wear.SSD, slower.HEAT})
 """Rules whose forecast is gone with its instance: a disk that was taken out."""
@@ -101,7 +102,7 @@ def due_day(tx: sa.Connection, now: dt.datetime) -> Mark | None:
 
 def judge(tx: sa.Connection, mark: Mark, policy: Policy, book: Book) -> Judged:
     """The next endpoints' forecasts as of that day."""
-    endpoints = nightly.endpoints_after(tx, mark.after_pk, _COLUMNS)
+    endpoints = nightly.endpoints_after(tx, mark.after_pk, _COLUMNS, limit=PIECE)
     if not endpoints:
         return Judged((), (), (), Mark(mark.day + 1))
     pks = [row.pk for row in endpoints]

@@ -116,10 +116,12 @@ def drop_old(tx: sa.Connection, now: dt.datetime, limit: int) -> int:
     return len(old)
 
 
-def endpoints_after(tx: sa.Connection, after_pk: int, columns: Iterable[Any] = (Endpoint.pk,)) -> list[Any]:
+def endpoints_after(
+    tx: sa.Connection, after_pk: int, columns: Iterable[Any] = (Endpoint.pk,), *, limit: int = PIECE
+) -> list[Any]:
     """The next endpoints that still count, in the order of their keys."""
     statement = sa.select(*columns).where(Endpoint.pk > after_pk, Endpoint.revoked_at.is_(None))
-    return list(tx.execute(statement.order_by(Endpoint.pk).limit(PIECE)))
+    return list(tx.execute(statement.order_by(Endpoint.pk).limit(limit)))
 
 
 def _piece(tx: sa.Connection, name: str, mark: Mark, weeks: frozenset[int]) -> Folded:

@@ -129,11 +129,13 @@ def _spread(stretches: Sequence[Points], slope: float) -> tuple[float, float]:
     of itself: so the wandering is taken a third of the way to the most that the longer differences allow.
     """
     span = sum(part[-1][0] - part[0][0] for part in stretches)
+    farthest = min(_LAG_DAYS, span / 2)
     pairs = [
         (lag, (later[1] - earlier[1] - slope * lag) ** 2 / (1 - lag / (span + 1)))  # the slope took its part of each
         for part in stretches
-        for earlier, later in itertools.combinations(part, 2)
-        if (lag := later[0] - earlier[0]) <= min(_LAG_DAYS, span / 2)
+        for place, earlier in enumerate(part)
+        for later in part[place + 1 : place + 1 + _LAG_DAYS]
+        if (lag := later[0] - earlier[0]) <= farthest
     ]
     if not pairs:
         return 0.0, 0.0
