@@ -34,8 +34,8 @@ def tom(console):
             sa.insert(Forecast).values(
                 endpoint_pk=pk, school_id=1, rule="disk-will-fill", instance=HOSTILE, made_on=nightly.date_of(day - 1),
                 value=9.0, low=6.0, high=14.0, sure_percent=86, sentence=f"Disk {HOSTILE} will be full in 9 days", since_ms=0,
-                phase="raised", detail={"past": past, "unit": "GB", "target": 0.0}, due_at=NOW + dt.timedelta(days=9), seen_ms=0,
-                is_raised=True, is_told=True,
+                phase="raised", detail={"past": past, "unit": "GB", "target": 0.0}, due_at=NOW + dt.timedelta(days=9),
+                seen_ms=0, is_raised=True, is_told=True,
             )
         )  # fmt: skip
     return console.client("tom")
