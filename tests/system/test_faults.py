@@ -102,7 +102,10 @@ esac
 
 @ROOT_ONLY
 @pytest.mark.skipif(Path("/run/systemd/system").exists(), reason="this machine's services are systemd's")
-def test_stopped_service_raises_and_started_clears(own_service: str, server: Any, enrol: Any, wait_for: Any) -> None:
+def test_stopped_service_raises_and_started_clears(
+    own_service: str, server: Any, enrol: Any, wait_for: Any, publish: Any
+) -> None:
+    publish(server, "service-stopped", gather_s=0)
     enrol(settings=f'services = ["{own_service}"]\n')
     wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
     subprocess.run([f"/etc/init.d/{own_service}", "stop"], check=True)
@@ -186,7 +189,8 @@ def namespace(server: Any) -> Iterator[tuple[str, str, str]]:
 
 
 @ROOT_ONLY
-def test_lost_dns_raises_and_clears(namespace: Any, server: Any, enrol: Any, wait_for: Any, forward: Any) -> None:
+def test_lost_dns_raises_and_clears(namespace: Any, server: Any, enrol: Any, wait_for: Any, forward: Any, publish: Any) -> None:
+    publish(server, "dns-lost", gather_s=0)
     name, address, port = namespace
     forward(f"{address}:{port}", server.grpc)
     names = socketserver.UDPServer((address, 53), _NameServer)
