@@ -85,15 +85,14 @@ def end_early(tx: sa.Connection, person: Person, suppression_id: int, now: dt.da
         StagesError: there is none, or it is over.
         Forbidden: the person may not hold faults back there.
     """
-    statement = sa.select(*Suppression.__table__.c).where(Suppression.id == suppression_id).with_for_update()
-    row = tx.execute(statement).one_or_none()
+    row = tx.execute(sa.select(*Suppression.__table__.c).where(Suppression.id == suppression_id)).one_or_none()
     if row is None or not (row.school_id is None or sees(person, row.school_id)):
         raise StagesError("There is no such window or silence.")
     _demand(person, row.school_id)
     if row.ended_at is not None or (row.ends_at is not None and row.ends_at <= now):
         raise StagesError("That is over already.")
+    _let_go(tx, row, now)  # faults before orders, as detection writes them
     tx.execute(sa.update(Suppression).where(Suppression.id == suppression_id).values(ended_at=now))
-    _let_go(tx, row, now)
     detail = {"title": row.title, "reason": row.reason}
     record(tx, f"{row.kind}.ended", person.actor, f"{row.kind}:{row.id}", row.school_id, detail, now)
 

@@ -33,6 +33,9 @@ def check(text: str, starts_at: dt.datetime, duration: dt.timedelta, zone: ZoneI
     parts = dict(part.partition("=")[::2] for part in text.split(";"))
     if len(text) > LIMIT or not set(parts) <= _PARTS or parts.get("FREQ") not in _FREQUENCIES:
         raise RecurrenceError("A repetition is like FREQ=WEEKLY;BYDAY=TU: by the day, week, month or year.")
+    every = parts.get("INTERVAL", "1")
+    if not (every.isascii() and every.isdigit() and len(every) <= 3 and int(every)):  # of 0 dateutil counts for ever
+        raise RecurrenceError("The interval of a repetition is a number from 1 to 999.")
     if not dt.timedelta(minutes=1) <= duration <= LONGEST:
         raise RecurrenceError(f"A window that repeats lasts from one minute to {LONGEST.days} days.")
     try:

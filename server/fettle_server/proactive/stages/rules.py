@@ -161,10 +161,10 @@ def silence(facts: Facts, around: Surroundings, now: dt.datetime) -> Hold | None
     return _ordered(Stage.SILENCE, facts, around, now)
 
 
-def parent(_facts: Facts, around: Surroundings, _now: dt.datetime) -> Hold | None:
-    """It is part of a wider incident that is open."""
+def parent(facts: Facts, around: Surroundings, _now: dt.datetime) -> Hold | None:
+    """It is part of a wider incident that is open. One that is known to be over joins nothing any more: it is late."""
     for wider in around.wider:
-        if wider.is_open:
+        if wider.is_open and facts.over_at is None:
             return Hold(Stage.PARENT, part_of(wider.number, wider.title), parent=wider.number)
     return None
 
@@ -262,10 +262,10 @@ def _is_history(facts: Facts, now: dt.datetime) -> bool:
 
 
 def _covering(facts: Facts, around: Surroundings, now: dt.datetime) -> Wider | None:
-    """The wider incident that is over by now, in whose time the fault began."""
+    """The wider incident in whose time the fault began, and which it can no longer join."""
     for wider in around.wider:
-        ended = wider.resolved_at
-        if ended is not None and now - ended < COVERS_AFTER and wider.opened_at - COVERED_BEFORE <= facts.at <= ended:
+        ended = wider.resolved_at or now
+        if now - ended < COVERS_AFTER and wider.opened_at - COVERED_BEFORE <= facts.at <= ended:
             return wider
     return None
 
