@@ -112,6 +112,10 @@ def incident_object(row: IncidentRow, faults: Sequence[FaultOfIncident]) -> dict
         "school": row.school,
         "endpoint": row.endpoint,
         "rule": row.rule,
+        "scope": row.scope,
+        "endpoints": row.endpoints,
+        "merged_into": row.merged_into,
+        "is_test": row.is_test,
         "opened_at": stamp(row.opened_at),
         "resolved_at": stamp(row.resolved_at),
         "faults": [_fault_object(fault) for fault in faults],
@@ -125,6 +129,19 @@ def detail_object(found: IncidentDetail) -> dict[str, Any]:
         "impact": found.impact,
         "urgency": found.urgency,
         "assignee": found.assignee,
+        "took_over": list(found.took_over),
+        "children": [
+            {
+                "endpoint": one.endpoint,
+                "endpoint_id": one.endpoint_id,
+                "school": one.school,
+                "rule": one.rule,
+                "instance": one.instance,
+                "since_at": stamp(one.since_at),
+                "cleared_at": stamp(one.cleared_at),
+            }
+            for one in found.children
+        ],
         "timeline": [
             {"at": stamp(entry.at), "kind": entry.kind, "actor": entry.actor, "text": entry.text, "detail": entry.detail}
             for entry in found.timeline
@@ -248,7 +265,7 @@ def _print_incident(found: IncidentDetail) -> None:
     typer.echo(f"Incident {found.number}: {plain(found.title)}")
     facts = {
         "State": f"{found.state}, priority {found.priority} (impact {found.impact}, urgency {found.urgency})",
-        "School": found.school,
+        "School": found.school or "several",
         "Endpoint": f"{found.endpoint} {found.endpoint_id}".strip() or "-",
         "Assignee": found.assignee or "nobody",
         "Opened": stamp(found.opened_at),
@@ -256,6 +273,11 @@ def _print_incident(found: IncidentDetail) -> None:
     }
     for name, fact in facts.items():
         typer.echo(f"  {name + ':':10}{plain(fact)}")
+    if found.scope != "endpoint":
+        typer.echo(f"Its cause is the {found.scope}; it reached {found.endpoints}:")
+        for child in found.children:
+            over = f"well again {stamp(child.cleared_at)}" if child.cleared_at else "still has it"
+            typer.echo(plain(f"  {child.endpoint} ({child.school}): since {stamp(child.since_at)}; {over}"))
     typer.echo("Faults:")
     for fault in found.faults:
         ended = f"cleared {stamp(fault.cleared_at)}" if fault.cleared_at else "still open"

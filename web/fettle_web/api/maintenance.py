@@ -62,6 +62,10 @@ class TaskOut(Schema):
     note = fields.String()
 
 
+class TaskDoneOut(TaskOut):
+    """One maintenance task as it is after what was done with it."""
+
+
 class TasksOut(Schema):
     """A page of tasks."""
 
@@ -142,7 +146,7 @@ def tasks(query_data: dict[str, Any]) -> dict[str, Any]:
 
 @api.post("/tasks/<int:number>/complete")
 @api.input(CompleteIn)
-@api.output(TaskOut)
+@api.output(TaskDoneOut)
 @api.doc(security="token", responses=_REFUSALS)
 def complete_task(number: int, json_data: dict[str, Any]) -> TaskView:
     """Say that it is done."""
@@ -153,7 +157,7 @@ def complete_task(number: int, json_data: dict[str, Any]) -> TaskView:
 
 
 @api.post("/tasks/<int:number>/reopen")
-@api.output(TaskOut)
+@api.output(TaskDoneOut)
 @api.doc(security="token", responses=_REFUSALS)
 def reopen_task(number: int) -> TaskView:
     """Open it again: it was done by mistake, or in vain."""

@@ -14,7 +14,7 @@ from fettle_server.estate.endpoints.rules import Health
 from fettle_server.estate.endpoints.views import SORTS
 from fettle_server.estate.people.rules import Role
 from fettle_server.paging import LIMIT
-from fettle_server.reactive.rules import PRIORITIES, TEXT_MAXIMUM, IncidentState
+from fettle_server.reactive.rules import PRIORITIES, TEXT_MAXIMUM, IncidentState, Scope
 from marshmallow import ValidationError
 
 _STATES = [state.value for state in Health]
@@ -196,10 +196,15 @@ class IncidentFieldsOut(Schema):
     priority = fields.Integer()
     title = fields.String()
     school = fields.String()
-    school_id = fields.Integer()
+    school_id = fields.Integer(allow_none=True, metadata={"description": "null: several schools, then `school` is empty"})
     endpoint = fields.String()
     endpoint_id = fields.String()
     rule = fields.String()
+    scope = fields.String(validate=OneOf(list(Scope)), metadata={"description": "the level at which its cause is"})
+    room = fields.String()
+    endpoints = fields.Integer(metadata={"description": "how many a cause wider than one endpoint reached; else 0"})
+    merged_into = fields.Integer(allow_none=True, metadata={"description": "the wider incident that goes on for it"})
+    quiet_until = maybe_time()
     opened_at = time_field()
     acknowledged_at = maybe_time()
     resolved_at = maybe_time()
@@ -257,6 +262,20 @@ class TimelineOut(Schema):
     detail = fields.Dict()
 
 
+class ChildOut(Schema):
+    """An endpoint that a wider cause reached; `cleared_at` is null while it still has it."""
+
+    endpoint_id = fields.String()
+    endpoint = fields.String()
+    school = fields.String()
+    state = fields.String()
+    severity = fields.String()
+    rule = fields.String()
+    instance = fields.String()
+    since_at = time_field()
+    cleared_at = maybe_time()
+
+
 class IncidentDetailOut(IncidentFieldsOut):
     """One incident with its whole story; `allowed` says what the token's person may do with it now."""
 
@@ -267,6 +286,8 @@ class IncidentDetailOut(IncidentFieldsOut):
     faults = fields.List(fields.Nested(IncidentFaultOut))
     timeline = fields.List(fields.Nested(TimelineOut))
     assignees = fields.List(fields.String(), metadata={"description": "the people who could have it"})
+    children = fields.List(fields.Nested(ChildOut), metadata={"description": "what a wider cause reached in your schools"})
+    took_over = fields.List(fields.Integer(), metadata={"description": "incidents that became part of it"})
     allowed = fields.Function(
         lambda incident: sorted(incident.allowed), metadata={"type": "array", "items": {"type": "string"}}
     )
