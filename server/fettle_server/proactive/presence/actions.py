@@ -49,7 +49,11 @@ def next_due(tx: sa.Connection, now: dt.datetime, settings: Settings | None = No
     mark = _mark(tx, from_ms(watch.since_ms), now)
     raised = absences(tx)
     look = _look(tx, mark, settings, frozenset(absence.endpoint_pk for absence in raised), now)
-    found = [absence.connected_since + rules.BACK_FOR for absence in raised if absence.connected and absence.connected_since]
+    found = [
+        absence.connected_since + (dt.timedelta(0) if absence.stage else rules.BACK_FOR)
+        for absence in raised
+        if absence.connected and absence.connected_since
+    ]
     if mark["cut_at"] is None:
         found += losses.next_due(tx, look)
         school = schools.next_due(tx, look)

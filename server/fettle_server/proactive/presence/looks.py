@@ -74,13 +74,14 @@ class Absence:
     connected_since: dt.datetime | None
     left_at: dt.datetime | None
     endpoint_class: str
+    stage: str
 
 
 def absences(tx: sa.Connection) -> tuple[Absence, ...]:
     """All that are open."""
     columns = (
         Fault.endpoint_pk, Fault.raised_at, Endpoint.connected, Endpoint.connected_since, Endpoint.left_at,
-        Endpoint.endpoint_class,
+        Endpoint.endpoint_class, Fault.stage,
     )  # fmt: skip
     statement = (
         sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk).where(IS_ABSENT).order_by(Fault.endpoint_pk)
@@ -103,10 +104,10 @@ def clear_those_back(look: Look, raised: tuple[Absence, ...]) -> None:
 
 
 def is_back(absence: Absence, now: dt.datetime) -> bool:
-    """True where it has been connected for long enough since it was missed."""
+    """True where it has been connected for long enough since it was missed; at once where nobody was told that it was."""
     since = absence.connected_since
     if since is None:
         return False
     if absence.connected:
-        return now - since >= rules.BACK_FOR
+        return bool(absence.stage) or now - since >= rules.BACK_FOR
     return since > absence.raised_at and absence.left_at is not None and absence.left_at - since >= rules.BACK_FOR

@@ -94,9 +94,11 @@ def _silent_rooms(look: Look, register: Register, day: _Day) -> frozenset[int]:
 
 
 def _miss_all(look: Look, members: Iterable[Member], detail: str) -> None:
-    for member in members:
-        if not member.connected and member.last_seen is not None and look.now - member.last_seen < _TOO_OLD:
-            look.missing(member.pk, member.last_seen, detail)
+    """They are missing since the last of them was heard: one cause began at one time, though they went home one by one."""
+    heard = {member.pk: member.last_seen for member in members if not member.connected and member.last_seen is not None}
+    lately = {pk: at for pk, at in heard.items() if look.now - at < _TOO_OLD}
+    for pk in lately:
+        look.missing(pk, max(lately.values()), detail)
 
 
 def _miss_pcs(look: Look, register: Register, day: _Day, silent: frozenset[int]) -> None:

@@ -24,8 +24,9 @@ PATIENCE = dt.timedelta(minutes=3)
 """How long a machine is missed before its absence counts as one of several that may have one cause."""
 SERVER_MINUTES = 5.0
 """How long an always-on machine is missed before its own absence is told, where the rule book says nothing."""
-HELD = dt.timedelta(days=10)
-"""How long one PC's sudden silence waits for company or for a missed day: a pupil who pulls a plug is no fault."""
+HELD = dt.timedelta(days=200)
+"""How long one PC's sudden silence waits for company or for a missed day: a pupil who pulls a plug is no fault, not even one
+before the summer holidays."""
 RESTART_SLACK = dt.timedelta(minutes=10)
 RESTART_USUAL = dt.timedelta(minutes=15)
 RESTART_HELD = dt.timedelta(minutes=30)
