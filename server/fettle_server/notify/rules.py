@@ -297,10 +297,10 @@ def priority_words(priorities: tuple[int, ...]) -> str:
 
 
 def sentence(wanted: Wanted, schools: Mapping[int, str], channel: str) -> str:
-    """The route in one sentence; `schools` are the names that the reader may see, `channel` such as "e-mail to desk@…"."""
+    """The route in one sentence; `schools` are the names that the reader may see, `channel` such as "by e-mail to desk@…"."""
     what = "The rest" if wanted.rest else _what(wanted.priorities)
     where = "of all schools" if wanted.schools is None else f"of {_names(wanted.schools, schools)}"
-    parts = [f"{what} {where}", *_times(wanted), f"by {channel}"]
+    parts = [f"{what} {where}", *_times(wanted), channel]
     text = ", ".join(parts)
     extras = [*([] if wanted.resolved else ["not when it is over"]), *([] if wanted.tests else ["without tests"])]
     if wanted.escalate_after_min:

@@ -136,10 +136,10 @@ def test_a_route_comes_back_from_the_store_as_it_was():
 
 def test_a_route_reads_as_a_sentence():
     wanted = Wanted(priorities=(1, 2), when=When.WORKING)
-    assert rules.sentence(wanted, {}, "e-mail to desk@example.org") == (
+    assert rules.sentence(wanted, {}, "by e-mail to desk@example.org") == (
         "Priority 1 and 2 of all schools, in working hours, by e-mail to desk@example.org."
     )
     rest = Wanted(schools=frozenset({1}), rest=True, digest=Digest.DAILY)
-    assert rules.sentence(rest, {1: "Harbour"}, "the console only") == (
-        "The rest of Harbour, in a digest at 07:30, by the console only."
+    assert rules.sentence(rest, {1: "Harbour"}, "in the console only") == (
+        "The rest of Harbour, in a digest at 07:30, in the console only."
     )

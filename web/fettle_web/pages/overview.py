@@ -12,8 +12,10 @@ from fettle_server.estate.endpoints.views import EndpointFilter, SchoolTile
 from fettle_server.estate.people.rules import Person
 from fettle_server.journal import queries as journal
 from fettle_server.journal.queries import AuditFilter
+from fettle_server.notify import queries as notices
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.forecasts import queries as forecasts
+from fettle_server.proactive.proofs import queries as proofs
 from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter, IncidentRow
 
@@ -49,6 +51,8 @@ def overview() -> str:
             coming=once(lambda: forecasts.week(tx, person, utc_now(), limit=FEWER)),
             news=once(lambda: _today(tx, person, utc_now())),
             proved=once(lambda: _proved(tx, person)),
+            alerts=once(lambda: proofs.last_proved(tx, person)),
+            is_told=once(lambda: notices.is_configured(tx)),
             bars=lambda days: columns([(day.opened, day.resolved) for day in days]),
             dots=_dots,
             narrow_most=NARROW_MOST,

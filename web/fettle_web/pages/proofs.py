@@ -36,6 +36,7 @@ def proofs() -> ResponseReturnValue:
             proved=queries.last_proved(tx, who),
             every_days=every_days,
             words=STEP_WORDS,
+            now=utc_now(),
         )
 
 

@@ -44,7 +44,7 @@ def check(target: str, _key: str) -> tuple[dict[str, Any], str]:
 
 def words(config: Mapping[str, Any]) -> str:
     """Where it leads."""
-    return f"e-mail to {', '.join(config.get('to', ()))}"
+    return f"by e-mail to {', '.join(config.get('to', ()))}"
 
 
 def compose(to: list[str], notice: Notice, sender: str) -> EmailMessage:

@@ -21,4 +21,4 @@ def send(_config: Mapping[str, Any], _secret: str, _notice: Notice, _server: Mai
 
 def words(_config: Mapping[str, Any]) -> str:
     """Where it leads."""
-    return "the console only"
+    return "in the console only"

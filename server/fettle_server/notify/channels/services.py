@@ -36,7 +36,7 @@ def check(target: str, _key: str) -> tuple[dict[str, Any], str]:
 
 def words(config: Mapping[str, Any]) -> str:
     """Where it leads, without what is secret in its URL."""
-    return f"{config.get('shown', 'a service')} ({config.get('scheme', '')}://…)"
+    return f"by {config.get('shown', 'a service')} ({config.get('scheme', '')}://…)"
 
 
 def send(_config: Mapping[str, Any], secret: str, notice: Notice, _server: MailServer) -> str:

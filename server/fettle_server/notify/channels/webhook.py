@@ -51,7 +51,7 @@ def check(target: str, key: str) -> tuple[dict[str, Any], str]:
     ):
         raise NoticeError("A webhook is a web address that begins with https:// or http://.")
     key = key.strip() or secrets.token_urlsafe(32)
-    shown = f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}/…"
+    shown = f"{parts.scheme}://{parts.hostname}{f':{port}' if port else ''}"
     return {"shown": shown}, json.dumps({"url": url, "key": key})
 
 
@@ -62,7 +62,7 @@ def signing_key(secret: str) -> str:
 
 def words(config: Mapping[str, Any]) -> str:
     """Where it leads, without what may be secret in its address."""
-    return f"webhook to {config.get('shown', '')}"
+    return f"by webhook to {config.get('shown', '')}"
 
 
 def signature(key: str, timestamp: str, body: bytes) -> str:
