@@ -14,11 +14,13 @@ from fettle_server.estate.calendars.tables import CalendarEntry, CalendarMark
 from fettle_server.estate.endpoints import reports
 from fettle_server.estate.endpoints.reports import Parting
 from fettle_server.estate.tables import Endpoint, Room
+from fettle_server.proactive.causes import actions as causes
 from fettle_server.proactive.maintenance.tables import MaintenanceTask
 from fettle_server.proactive.presence import actions, watching
 from fettle_server.proactive.presence.rules import Watch
 from fettle_server.proactive.presence.tables import Attendance, PlaceAttendance
 from fettle_server.proactive.tables import Fault
+from fettle_server.reactive.tables import Incident
 
 MONDAY = dt.date(2026, 11, 16)
 MINUTE = dt.timedelta(minutes=1)
@@ -103,6 +105,17 @@ class World:
             keys = [f"school:{school_id}", *(f"room:{room.id}" for room in rooms)]
             tx.execute(sa.insert(PlaceAttendance), [{"place": key, "school_id": school_id, **full} for key in keys])
 
+    def triage(self, now: dt.datetime) -> list[str]:
+        """What is told in the minutes after: the scopes of the incidents that are open."""
+        for minute in range(1, 7):
+            self.look(now + minute * MINUTE)
+            with self.store.begin() as tx:
+                causes.triage(tx, now=now + minute * MINUTE, reopen_within=self.settings.reopen_within)
+        open_ones = sa.select(Incident.scope).where(
+            Incident.state.not_in(("resolved", "closed")), Incident.merged_into.is_(None)
+        )
+        return sorted(row.scope for row in self.store.rows(open_ones))
+
     def absent(self) -> set[int]:
         return {
             row.endpoint_pk
@@ -151,6 +164,7 @@ def test_sudden_silence_in_lessons_waits_for_company(world):
     world.look(at(0, "10:03"))
     assert world.absent() == {world.it[0]}
     assert waits(world, world.it[0], at(0, "10:03"))
+    assert world.triage(at(0, "10:03")) == []
 
 
 @ONE_STORE
@@ -265,6 +279,7 @@ def test_pc_that_does_not_come_any_more_is_missed_alone_by_its_habit(world):
     world.lived(range(9, 12), absent=[dead])
     assert world.absent() == {dead}
     assert not waits(world, dead, at(11, "15:46"))
+    assert world.triage(at(11, "15:46")) == ["endpoint"]
 
 
 @ONE_STORE
@@ -303,6 +318,7 @@ def test_silent_room_is_missed_as_a_whole(world):
     assert world.absent() == set()
     world.lived(range(9, 12), absent=world.lab)
     assert world.absent() == set(world.lab)
+    assert world.triage(at(11, "15:46")) == ["room"]
 
 
 @ONE_STORE
@@ -312,6 +328,7 @@ def test_silent_school_with_a_silent_server_is_missed_at_once(world):
     world.look(at(7, "06:04"))
     world.look(at(7, "09:31"))
     assert world.absent() == {world.server, *world.it, *world.lab}
+    assert world.triage(at(7, "09:31")) == ["school"]
 
 
 @ONE_STORE
