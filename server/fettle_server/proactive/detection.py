@@ -10,18 +10,18 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy as sa
 from fettle_protocol.policy import Policy, Severity
 
-from fettle_server.db import as_json, bulk_insert, bulk_update, from_ms, to_ms
+from fettle_server.db import bulk_insert, bulk_update, from_ms, to_ms
 from fettle_server.estate.endpoints.reports import Event, record_events
 from fettle_server.estate.endpoints.rules import Health, health
 from fettle_server.estate.tables import Endpoint
-from fettle_server.journal.actions import Line, record_all
+from fettle_server.journal.actions import record_all
 from fettle_server.proactive.causes.families import Place, spread_of, wider_keys
+from fettle_server.proactive.patients import OpenFault, Patient, ending_of, hour_of, moved_line, over_at, row_of, wider_of
 from fettle_server.proactive.rules import (
     FORECASTS,
     RECONCILED,
@@ -29,7 +29,6 @@ from fettle_server.proactive.rules import (
     SERVER_RULES,
     TEST,
     Clear,
-    Evidence,
     Held,
     Raise,
     Signal,
@@ -45,57 +44,16 @@ from fettle_server.proactive.stages.rules import (
     Hold,
     Stage,
     Surroundings,
-    Wider,
     ask,
     quiet_for,
 )
-from fettle_server.proactive.stages.trail import Trail, ended, entry
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 
-ACTOR = "system"
 OPENINGS_KEPT = 12
 """A fault that came more often is told from one that came as often as this by nobody."""
 _TOLD = ("", Stage.PARENT.value)
 """The stages of a fault that its incident counts."""
-
-
-@dataclass(slots=True)
-class _Open:
-    """A fault that is open now, or was so a moment ago; `id` is 0 until it is written."""
-
-    id: int
-    rule: str
-    instance: str
-    severity: str
-    ticket: Ticket | None
-    stage: str = ""
-    begin: Raise | None = None
-    end: Clear | None = None
-    hold: Hold | None = None
-
-
-@dataclass(slots=True)
-class _Patient:
-    """An endpoint while its signals are folded."""
-
-    pk: int
-    id: str
-    name: str
-    school_id: int
-    connected: bool
-    state: str
-    state_since: dt.datetime | None
-    open_incidents: int
-    room_id: int | None
-    model: str
-    build: str
-    faults: dict[tuple[str, str], _Open] = field(default_factory=dict)
-    moved_at: dt.datetime | None = None
-
-    def count(self, severity: Severity) -> int:
-        """How many faults of that severity are open; what is only coming makes nobody ill."""
-        return sum(1 for fault in self.faults.values() if fault.severity == severity and fault.rule not in FORECASTS)
 
 
 def detect(
@@ -150,10 +108,10 @@ class _Round:
         self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
         self._over_at: dict[int, dt.datetime] = {}
         self._counted: list[int] = []
-        self._patients: dict[int, _Patient] = {}
+        self._patients: dict[int, Patient] = {}
         self._standings: dict[tuple[str, str, str], Standing] = {}
-        self._new: list[tuple[_Patient, _Open]] = []
-        self._over: list[_Open] = []
+        self._new: list[tuple[Patient, OpenFault]] = []
+        self._over: list[OpenFault] = []
         self._notes: list[Event] = []
 
     def run(self, pks: set[int], signals: Sequence[tuple[int, Signal]]) -> None:
@@ -179,7 +137,7 @@ class _Round:
         )  # fmt: skip
         endpoints = sa.select(*columns).where(Endpoint.pk.in_(ordered)).order_by(Endpoint.pk).with_for_update()
         for row in self._tx.execute(endpoints):
-            self._patients[row[0]] = _Patient(*row)
+            self._patients[row[0]] = Patient(*row)
         faults = sa.select(
             Fault.endpoint_pk, Fault.id, Fault.rule, Fault.instance, Fault.severity, Fault.incident_number, Fault.stage
         ).where(Fault.endpoint_pk.in_(ordered), IS_OPEN)
@@ -190,9 +148,9 @@ class _Round:
         self._board.read(causes, {row[5] for row in rows if row[5] is not None}, since)
         for pk, fault_id, rule, instance, severity, number, stage in rows:
             ticket = self._board.ticket(number) if stage in _TOLD else None
-            self._patients[pk].faults[rule, instance] = _Open(fault_id, rule, instance, severity, ticket, stage)
+            self._patients[pk].faults[rule, instance] = OpenFault(fault_id, rule, instance, severity, ticket, stage)
         if raises:
-            self._over_at = _over_at(signals)
+            self._over_at = over_at(signals)
         self._read_openings({pk for pk, _ in raises}, since)
 
     def _read_openings(self, raising: set[int], since: dt.datetime) -> None:
@@ -216,18 +174,18 @@ class _Round:
         for pk, rule, instance, raised_at in self._tx.execute(bounded):
             self._openings.setdefault((pk, rule, instance), []).append(raised_at)
 
-    def _causes(self, patient: _Patient, signal: Raise) -> tuple[str, ...]:
+    def _causes(self, patient: Patient, signal: Raise) -> tuple[str, ...]:
         """The keys of the incidents that a fault may belong to: its endpoint's own, and those of wider causes."""
         place = Place(patient.school_id, patient.room_id, patient.model, patient.build)
         return (self._cause(patient, signal), *wider_keys(self._policy, signal.rule, signal.instance, place))
 
-    def _raise(self, patient: _Patient, signal: Raise, over_at: dt.datetime | None) -> None:
+    def _raise(self, patient: Patient, signal: Raise, over_at: dt.datetime | None) -> None:
         if (signal.rule, signal.instance) in patient.faults:
             return
         at = from_ms(signal.at_ms)
         openings = self._openings.setdefault((patient.pk, signal.rule, signal.instance), [])
         hold = self._ask(patient, signal, over_at, [moment for moment in openings if at - FLAPS_WITHIN < moment <= at])
-        fault = _Open(0, signal.rule, signal.instance, signal.severity, None, "", signal, hold=hold)
+        fault = OpenFault(0, signal.rule, signal.instance, signal.severity, None, "", signal, hold=hold)
         if hold is None or hold.stage in JOINS:
             fault.ticket = self._tell(patient, signal, hold, openings)
         else:
@@ -241,9 +199,7 @@ class _Round:
         patient.moved_at = at
         self._new.append((patient, fault))
 
-    def _ask(
-        self, patient: _Patient, signal: Raise, over_at: dt.datetime | None, earlier: Sequence[dt.datetime]
-    ) -> Hold | None:
+    def _ask(self, patient: Patient, signal: Raise, over_at: dt.datetime | None, earlier: Sequence[dt.datetime]) -> Hold | None:
         """The stage that holds the fault back, or by which it joins an incident."""
         known = self._policy.rule(signal.rule) if self._policy else None
         at = from_ms(signal.at_ms)
@@ -263,24 +219,24 @@ class _Round:
         around = Surroundings(
             orders=self._orders.orders,
             exam=self._orders.exam(patient.school_id, patient.room_id, self._now),
-            wider=[_wider(ticket) for ticket in wider if ticket is not None],
+            wider=[wider_of(ticket) for ticket in wider if ticket is not None],
             earlier=earlier,
             incident=own.number if own is not None and own.is_open else None,
             returns=own is not None and not own.is_open and self._board.would_return(own, at),
         )
         return ask(facts, around, self._now)
 
-    def _tell(self, patient: _Patient, signal: Raise, hold: Hold | None, openings: list[dt.datetime]) -> Ticket:
+    def _tell(self, patient: Patient, signal: Raise, hold: Hold | None, openings: list[dt.datetime]) -> Ticket:
         """The fault is an incident, or joins one; that it comes and goes is said once an hour."""
         at = from_ms(signal.at_ms)
         ticket = self._board.raised(self._finding(patient, signal))
         if hold is not None and hold.stage is Stage.FLAPPING and not ticket.is_shared:
-            is_news = ticket.quiet_until is None or _hour(openings[-1]) != _hour(at)
+            is_news = ticket.quiet_until is None or hour_of(openings[-1]) != hour_of(at)
             until = max(at, self._now) + quiet_for([*openings, at])
             self._board.comes_and_goes(ticket, at, until, hold.reason if is_news else "")
         return ticket
 
-    def _join(self, patient: _Patient, signal: Raise, hold: Hold) -> Ticket:
+    def _join(self, patient: Patient, signal: Raise, hold: Hold) -> Ticket:
         ticket = self._board.ticket(hold.parent)
         assert ticket is not None
         means = self._standing(signal.rule, signal.instance, patient.name)
@@ -288,7 +244,7 @@ class _Round:
         self._board.joined(ticket, from_ms(signal.at_ms), text, detail, schools=[patient.school_id])
         return ticket
 
-    def _finding(self, patient: _Patient, signal: Raise) -> Finding:
+    def _finding(self, patient: Patient, signal: Raise) -> Finding:
         means = self._standing(signal.rule, signal.instance, patient.name)
         return Finding(
             cause=self._cause(patient, signal),
@@ -314,7 +270,7 @@ class _Round:
             urgency="low" if signal.rule in FORECASTS else "",
         )
 
-    def _clear(self, patient: _Patient, signal: Clear) -> None:
+    def _clear(self, patient: Patient, signal: Clear) -> None:
         fault = patient.faults.pop((signal.rule, signal.instance), None)
         if fault is None:
             facts = {"rule": signal.rule, "instance": signal.instance, "reason": signal.reason}
@@ -336,7 +292,7 @@ class _Round:
             quiet = quiet_for(self._openings.get((patient.pk, signal.rule, signal.instance), ()))
         self._board.cleared(fault.ticket, title, from_ms(signal.at_ms), left, detail, quiet)
 
-    def _reconcile(self, patient: _Patient, signal: Held) -> None:
+    def _reconcile(self, patient: Patient, signal: Held) -> None:
         """Clear what the agent, which has told everything, does not hold open: it was lost with an old spool."""
         for rule, instance in [key for key in patient.faults if key not in signal.faults and key[0] not in SERVER_RULES]:
             self._clear(patient, Clear(signal.at_ms, rule, instance, RECONCILED, 0.0, signal.at_ms, [], False))
@@ -348,12 +304,12 @@ class _Round:
             found = self._standings[key] = standing(self._policy, rule, instance, name)
         return found
 
-    def _cause(self, patient: _Patient, signal: Raise) -> str:
+    def _cause(self, patient: Patient, signal: Raise) -> str:
         return f"endpoint:{patient.pk}/{self._standing(signal.rule, signal.instance, patient.name).topic}"
 
     def _write(self) -> None:
         self._board.write()
-        _ADD.run(self._tx, [_row(patient.pk, fault, to_ms(self._now)) for patient, fault in self._new])
+        _ADD.run(self._tx, [row_of(patient.pk, fault, to_ms(self._now)) for patient, fault in self._new])
         count_orders(self._tx, self._counted)
         self._write_cleared()
         self._write_states()
@@ -365,7 +321,7 @@ class _Round:
         ids = [fault.id for fault in self._over]
         rows = self._tx.execute(sa.select(Fault.id, Fault.evidence, Fault.trail).where(Fault.id.in_(ids)))
         before = {row.id: (row.evidence, row.trail) for row in rows}
-        _CLEAR.run(self._tx, [_ending(fault, *before[fault.id]) for fault in self._over])
+        _CLEAR.run(self._tx, [ending_of(fault, *before[fault.id]) for fault in self._over])
 
     def _write_states(self) -> None:
         rows, lines = [], []
@@ -381,68 +337,6 @@ class _Round:
             since_ms = None if since is None else to_ms(since)
             rows.append((patient.pk, state, since_ms, watch, ill, opened))
             if is_new:
-                lines.append(_moved(patient, state, self._now))
+                lines.append(moved_line(patient, state, self._now))
         _STATE.run(self._tx, rows)
         record_all(self._tx, lines)
-
-
-def _over_at(signals: Sequence[tuple[int, Signal]]) -> dict[int, dt.datetime]:
-    """When each raised fault (by its place among the signals) ended, as far as the same signals tell."""
-    ends: dict[tuple[int, str, str], int] = {}
-    found: dict[int, dt.datetime] = {}
-    for place in range(len(signals) - 1, -1, -1):
-        pk, signal = signals[place]
-        if type(signal) is Clear:
-            ends[pk, signal.rule, signal.instance] = signal.at_ms
-        elif type(signal) is Raise:
-            end_ms = ends.pop((pk, signal.rule, signal.instance), None)
-            if end_ms is not None:
-                found[place] = from_ms(end_ms)
-    return found
-
-
-def _wider(ticket: Ticket) -> Wider:
-    return Wider(ticket.number, ticket.title, ticket.opened_at, None if ticket.is_open else ticket.resolved_at)
-
-
-def _hour(moment: dt.datetime) -> int:
-    return to_ms(moment) // 3_600_000
-
-
-def _row(pk: int, fault: _Open, now_ms: int) -> tuple[Any, ...]:
-    begin, end, hold = fault.begin, fault.end, fault.hold
-    assert begin is not None
-    evidence: dict[str, Evidence] = {"raised": begin.evidence}
-    cleared_ms, reason, adjusted = None, "", begin.adjusted
-    if end is not None:
-        evidence["cleared"] = end.evidence
-        cleared_ms, reason, adjusted = end.at_ms, end.reason, adjusted or end.adjusted
-    number = fault.ticket.number if fault.ticket is not None else hold.parent if hold is not None else None
-    why, until_ms, trail = "", None, "[]"
-    if hold is not None:
-        is_over = hold.stage in JOINS or end is not None
-        trail = as_json([entry(hold.stage, hold.reason, now_ms, now_ms if is_over else None)])
-        why = "" if hold.stage in JOINS else hold.reason
-        until_ms = to_ms(hold.until) if hold.until is not None and not is_over else None
-    return (
-        pk, begin.rule, begin.instance, begin.severity, begin.since_ms, begin.at_ms, cleared_ms, reason, begin.value,
-        begin.detail, as_json(evidence), adjusted, begin.policy_version, number, fault.stage, why, until_ms, trail,
-    )  # fmt: skip
-
-
-def _ending(fault: _Open, evidence: dict[str, Any], trail: Trail) -> tuple[int, int, str, str, str]:
-    assert fault.end is not None
-    whole = as_json(evidence | {"cleared": fault.end.evidence})
-    return fault.id, fault.end.at_ms, fault.end.reason, whole, as_json(ended(trail, fault.end.at_ms))
-
-
-def _moved(patient: _Patient, state: Health, now: dt.datetime) -> Line:
-    detail = {"from": patient.state, "to": state, "name": patient.name}
-    return Line(
-        at=now,
-        kind="endpoint.state",
-        actor=ACTOR,
-        subject=f"endpoint:{patient.id}",
-        school_id=patient.school_id,
-        detail=detail,
-    )
