@@ -23,6 +23,7 @@ from fettle_server.notify.tables import Channel, Delivery, DeliveryItem, Escalat
 PIECE = 200
 _UNSENT = Delivery.state.in_((State.PENDING, State.HELD))
 _UNTOUCHED = (_UNSENT, Delivery.attempts == 0, Delivery.claimed_until.is_(None))
+_OVER = "incident.resolved"
 WAITING, DONE, ANSWERED = "waiting", "done", "answered"
 
 
@@ -63,7 +64,7 @@ def dispatch(tx: sa.Connection, around: Around, now: dt.datetime) -> int:
         return 0
     ways = routes(tx)
     for row in rows:
-        if row.kind == "incident.resolved":
+        if row.kind == _OVER:
             _tell_over(tx, row, ways, around, now)
         else:
             _tell(tx, row, ways, around, now)
@@ -102,6 +103,8 @@ def _tell(tx: sa.Connection, row: Any, ways: Iterable[Way], around: Around, now:
     for way, verdict in verdicts:
         if verdict.takes and way.wanted.rest and is_taken:
             _skip(tx, row, way, "the route is for the rest, and another route takes it")
+        elif verdict.takes and _take_back(tx, _unsent_end(tx, row, way), "it is back before its end was told", now):
+            _skip(tx, row, way, "it was back before its end was told, so those who were told know of it")
         elif verdict.takes:
             _add(tx, row, way, verdict, "opened", now)
             _watch(tx, row, way, verdict)
@@ -150,7 +153,10 @@ def _open_delivery(tx: sa.Connection, row: Any, way: Way, verdict: Verdict, kind
             return found
     if row.school_id is None or row.incident_number is None or row.is_test:
         return None
-    return tx.scalar(settling.where(Delivery.school_id == row.school_id))
+    earlier = sa.select(sa.func.coalesce(sa.func.max(DeliveryItem.delivery_id), 0)).join(Delivery)
+    mine_earlier = earlier.where(DeliveryItem.incident_number == row.incident_number, Delivery.route_id == way.id, _UNSENT)
+    # Deliveries of a channel go in their order: what is told now must not overtake what was to be told before.
+    return tx.scalar(settling.where(Delivery.school_id == row.school_id, Delivery.id > mine_earlier.scalar_subquery()))
 
 
 def _watch(tx: sa.Connection, row: Any, way: Way, verdict: Verdict) -> None:
@@ -197,37 +203,55 @@ def _tell_over(tx: sa.Connection, row: Any, ways: Iterable[Way], around: Around,
             told.add(item.route_id)
         elif item.state in (State.PENDING, State.HELD):
             untold.append(item)
-    _take_back(tx, untold, now)
+    _take_back(tx, untold, "over before it was told", now)
     for way in ways:
         if way.id in told and way.wanted.resolved:
             verdict = rules.timing(way.wanted, around.hours(row.school_id), now, is_test=row.is_test)
             _add(tx, row, way, verdict, "over", now)
 
 
+_ITEM = (DeliveryItem.outbox_id, Delivery.id, Delivery.route_id, Delivery.state, Delivery.maybe_received, Outbox.kind)
+
+
 def _told_of(tx: sa.Connection, row: Any) -> list[Any]:
-    """The items about the incident since it was last over, with their deliveries."""
-    earlier = sa.select(sa.func.max(Outbox.id)).where(
-        Outbox.incident_number == row.incident_number, Outbox.kind == "incident.resolved", Outbox.id < row.id
-    )
-    since = tx.scalar(earlier) or 0
-    columns = (DeliveryItem.outbox_id, Delivery.id, Delivery.route_id, Delivery.state, Delivery.maybe_received)
-    statement = sa.select(*columns).join(Delivery, Delivery.id == DeliveryItem.delivery_id)
-    fitting = statement.where(
-        DeliveryItem.incident_number == row.incident_number,
-        DeliveryItem.outbox_id > since,
-        DeliveryItem.cancelled.is_(sa.false()),
-    )
-    return list(tx.execute(fitting.with_for_update(of=Delivery)).all())
+    """The items about the incident with their deliveries, of each route those since it was last told of an end."""
+    since_end: dict[int | None, list[Any]] = {}
+    for item in tx.execute(_items_of(row).order_by(DeliveryItem.outbox_id)):
+        mine = since_end.setdefault(item.route_id, [])
+        if item.kind == _OVER:
+            mine.clear()
+        else:
+            mine.append(item)
+    return [item for mine in since_end.values() for item in mine]
 
 
-def _take_back(tx: sa.Connection, items: Iterable[Any], now: dt.datetime) -> None:
+def _unsent_end(tx: sa.Connection, row: Any, way: Way) -> list[Any]:
+    """What was to tell the route of the incident's end, and has not gone yet."""
+    if row.incident_number is None:
+        return []
+    return list(tx.execute(_items_of(row).where(Outbox.kind == _OVER, Delivery.route_id == way.id, *_UNTOUCHED)).all())
+
+
+def _items_of(row: Any) -> Any:
+    joined = sa.select(*_ITEM).join(Delivery, Delivery.id == DeliveryItem.delivery_id)
+    fitting = joined.join(Outbox, Outbox.id == DeliveryItem.outbox_id).where(
+        DeliveryItem.incident_number == row.incident_number, DeliveryItem.cancelled.is_(sa.false())
+    )
+    return fitting.with_for_update(of=Delivery)
+
+
+def _take_back(tx: sa.Connection, items: Iterable[Any], why: str, now: dt.datetime) -> bool:
+    """Take items out of their deliveries; True where there was any."""
+    found = False
     for item in items:
+        found = True
         mine = (DeliveryItem.delivery_id == item.id, DeliveryItem.outbox_id == item.outbox_id)
         tx.execute(sa.update(DeliveryItem).where(*mine).values(cancelled=True))
         left = sa.select(DeliveryItem.outbox_id).where(
             DeliveryItem.delivery_id == item.id, DeliveryItem.cancelled.is_(sa.false())
         )
         if tx.scalar(left.limit(1)) is None:
-            values = {"state": State.CANCELLED, "reason": "over before it was told", "next_at": now}
+            values = {"state": State.CANCELLED, "reason": why, "next_at": now}
             tx.execute(sa.update(Delivery).where(Delivery.id == item.id).values(values))
-            observed.log().info("a notice was over before it was sent", delivery=item.id)
+            observed.log().info("a notice was taken back before it was sent", delivery=item.id)
+    return found

@@ -216,7 +216,11 @@ def _told(tx: sa.Connection, messages: dict[int, Any]) -> list[Step]:
 def _why(row: Any, outcome: State, count: int) -> str:
     company = f", in one message with {count - 1} more" if count > 1 else ""
     if outcome is State.CANCELLED:
-        return "not sent: over before it was told" if row.cancelled else f"not sent: {row.reason}"
+        return (
+            f"not sent: {row.reason or 'over before it was told'}"
+            if row.state == State.CANCELLED
+            else "taken back before it was sent"
+        )
     if outcome is State.SENT:
         tries = f" at try {row.attempts}" if row.attempts > 1 else ""
         return f"sent{tries}{company}" + (f" ({row.reason})" if row.reason else "")

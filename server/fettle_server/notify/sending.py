@@ -88,7 +88,7 @@ def claim(tx: sa.Connection, channel_id: int, pages: Pages, now: dt.datetime) ->
         sa.select(Delivery, Channel.kind.label("channel_kind"), Channel.config, Channel.secret, Channel.misses)
         .join(Channel, Channel.id == Delivery.channel_id)
         .where(Delivery.channel_id == channel_id, _DUE_STATES, Delivery.next_at <= now, _unclaimed(now), _is_up(now))
-        .order_by(Delivery.next_at, Delivery.id)
+        .order_by(Delivery.id)  # so that an end never overtakes its beginning
     )
     row = tx.execute(statement.limit(1)).one_or_none()
     if row is None:

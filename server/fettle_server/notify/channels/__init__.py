@@ -36,9 +36,7 @@ class Kind:
 KINDS: dict[str, Kind] = {
     "email": Kind("E-mail", "addresses, with a comma between them", email.check, email.send, email.words),
     "webhook": Kind("Webhook", "a web address, called with JSON", webhook.check, webhook.send, webhook.words),
-    "apprise": Kind(
-        "Another service", "its Apprise URL", services.check, services.send, services.words
-    ),
+    "apprise": Kind("Another service", "its Apprise URL", services.check, services.send, services.words),
     "log": Kind("In the console only", "leave it empty", log.check, log.send, log.words),
 }
 
