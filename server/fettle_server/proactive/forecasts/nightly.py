@@ -79,6 +79,8 @@ def next_days(tx: sa.Connection, now: dt.datetime) -> Folded | None:
     """The next piece of the newest days that are not made yet, or of those to look at again; None where nothing is due."""
     newest = newest_over(now)
     weeks = history.weeks(tx)
+    if not weeks:
+        return None
     for name, last in ((DAYS, newest), (LATE, newest - LOOK_AGAIN_DAYS)):
         mark = mark_of(tx, name) or Mark(_first(weeks, last))
         mark = mark if mark.day >= last - _REACH_DAYS else Mark(last - _REACH_DAYS)

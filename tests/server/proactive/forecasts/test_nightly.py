@@ -107,7 +107,7 @@ def test_an_absence_is_caught_up_day_by_day(store, work):
 
 def test_hours_that_came_late_are_found_a_week_later(store, work):
     pk = store.endpoint(system="windows")
-    night(work, MONDAY)
+    made_until(store, TODAY)
     with store.begin() as tx:
         packed = packing.pack({(number("disk.free_bytes"), "C:"): [9e9] * 60})
         history.store(tx, [(pk, (TODAY - 1) * 24 + 10, packed)], set())
@@ -172,6 +172,7 @@ def test_a_warranty_makes_a_task_and_not_an_incident(store, work):
     identity = store.value(sa.select(Endpoint.id).where(Endpoint.pk == pk))
     with store.begin() as tx:
         actions.set_warranty(tx, SYSTEM, identity, (MONDAY + 40 * DAY).date(), MONDAY)
+    made_until(store, TODAY)
     night(work, MONDAY)
     run(jobs.tell_forecasts, work, MONDAY + dt.timedelta(hours=6))
     (task,) = store.rows(sa.select(MaintenanceTask.kind, MaintenanceTask.title, MaintenanceTask.due_on))
@@ -179,6 +180,7 @@ def test_a_warranty_makes_a_task_and_not_an_incident(store, work):
     assert store.rows(sa.select(Incident.number)) == []
     with store.begin() as tx:
         actions.set_warranty(tx, SYSTEM, identity, None, MONDAY)
+    made_until(store, TODAY + 1)
     night(work, MONDAY + DAY)
     run(jobs.tell_forecasts, work, MONDAY + DAY + dt.timedelta(hours=6))
     assert [row.state for row in store.rows(sa.select(MaintenanceTask.state))] == ["withdrawn"]
