@@ -59,6 +59,8 @@ TREND_DAYS = 400
 ALIKE = 20
 ALIKE_WITHIN = dt.timedelta(days=30)
 CHILDREN = 500
+FAULTS_EACH = 200
+"""Faults told with each incident: a wider one may have thousands."""
 _TIMELINE = 1000
 _DAY_MS = 86_400_000
 _OVER = (IncidentState.RESOLVED, IncidentState.CLOSED)
@@ -194,13 +196,15 @@ def _children(tx: sa.Connection, person: Person, number: int) -> tuple[Child, ..
 
 
 def faults_of(tx: sa.Connection, numbers: Iterable[int]) -> dict[int, tuple[FaultOfIncident, ...]]:
-    """The faults of each of those incidents, oldest first. Ask only for incidents that the person may see."""
-    found: dict[int, tuple[FaultOfIncident, ...]] = {}
-    belongs = _FAULTS.c.incident_number
-    rows = tx.execute(sa.select(*_FAULT).where(belongs.in_(list(numbers))).order_by(belongs, _FAULTS.c.raised_at, _FAULTS.c.id))
-    for *fields, number in rows:
-        found[number] = (*found.get(number, ()), FaultOfIncident(*fields))
-    return found
+    """The faults of each of those incidents, oldest first, at most 200. Ask only for incidents that the person may see."""
+    found: dict[int, list[FaultOfIncident]] = {}
+    belongs, order = _FAULTS.c.incident_number, (_FAULTS.c.raised_at, _FAULTS.c.id)
+    place = sa.func.row_number().over(partition_by=belongs, order_by=order).label("place")
+    each = sa.select(_FAULTS.c.id, place).where(belongs.in_(list(numbers))).subquery()
+    shown = sa.select(*_FAULT).join(each, each.c.id == _FAULTS.c.id).where(each.c.place <= FAULTS_EACH)
+    for *fields, number in tx.execute(shown.order_by(belongs, *order)):
+        found.setdefault(number, []).append(FaultOfIncident(*fields))
+    return {number: tuple(faults) for number, faults in found.items()}
 
 
 def alike(tx: sa.Connection, person: Person, number: int) -> tuple[Alike, ...]:
