@@ -47,8 +47,8 @@ _LOG = {"channel_id": 1}
 RULE_FORM = {
     "enabled": "1", "raise_level": "3", "raise_for_s": "30", "raise_for_s_unit": "s", "clear_level": "6", "clear_for_s": "30",
     "clear_for_s_unit": "s", "gap_s": "15", "gap_s_unit": "min", "gather_s": "0", "gather_s_unit": "s", "severity": "ill",
-    "impact": "user", "spread": "", "systems": ["windows", "linux", "macos"], "title": "Disk {instance} is full", "meaning": "Full.",
-    "first_step": "Empty it.", "source": "ours", "why": "too loud", "deed": "save",
+    "impact": "user", "spread": "", "systems": ["windows", "linux", "macos"], "title": "Disk {instance} is full",
+    "meaning": "Full.", "first_step": "Empty it.", "source": "ours", "why": "too loud", "deed": "save",
 }  # fmt: skip
 RULE_JSON = {"why": "too loud", "rule": {"raise_level": 3}}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}

@@ -23,12 +23,12 @@ def paths(served: Any) -> list[str]:
     new = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "new"))
     ill, unknown = served.endpoint("ill"), served.endpoint("unknown")
     return [
-        "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{ill}", f"/pcs/{unknown}?range=1h",
-        "/incidents", "/incidents?state=resolved", "/incidents?who=me", f"/incidents/{new}", f"/incidents/{working}",
-        f"/pcs/{ill}/why", f"/pcs/{unknown}/why", "/proactive/held", f"/proactive/held?pc={ill}", "/proactive/problems?state=all",
-        "/schools/2", "/schools/2/calendar", "/schools/2/rooms", "/settings/priorities", "/account", "/account/password", "/people", "/enrolment", "/audit",
-        "/proactive/rules", "/proactive/rules/disk-low", "/proactive/rules/disk-low/copy", "/proactive/rules/versions",
-        "/there/is/no/such/page",
+        "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{ill}", f"/pcs/{unknown}?range=1h", "/incidents",
+        "/incidents?state=resolved", "/incidents?who=me", f"/incidents/{new}", f"/incidents/{working}", f"/pcs/{ill}/why",
+        f"/pcs/{unknown}/why", "/proactive/held", f"/proactive/held?pc={ill}", "/proactive/problems?state=all", "/schools/2",
+        "/schools/2/calendar", "/schools/2/rooms", "/settings/priorities", "/account", "/account/password", "/people",
+        "/enrolment", "/audit", "/proactive/rules", "/proactive/rules/disk-low", "/proactive/rules/disk-low/copy",
+        "/proactive/rules/versions", "/there/is/no/such/page",
     ]  # fmt: skip
 
 

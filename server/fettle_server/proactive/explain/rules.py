@@ -170,10 +170,12 @@ def _seen(way: Way) -> list[Step]:
 def _says(rule: Rule, name: str) -> str:
     unit = catalogue.BY_KEY[rule.reading].unit
     whose = "the server" if rule.judge is Judge.SERVER else "the PC itself"
+    raised = f"{_from(rule.raise_level, unit)}{_lasting(rule.raise_for_s)}"
+    cleared = f"{_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}"
+    makes = "ill" if rule.severity == "ill" else "one to watch"
     return (
-        f"The rule “{name}”, judged by {whose}, makes that a fault {_from(rule.raise_level, unit)}"
-        f"{_lasting(rule.raise_for_s)}, and well again {_from(rule.clear_level, unit)}{_lasting(rule.clear_for_s)}. Its fault makes a PC "
-        f"{'ill' if rule.severity == 'ill' else 'one to watch'}."
+        f"The rule “{name}”, judged by {whose}, makes that a fault {raised}, and well again {cleared}. "
+        f"Its fault makes a PC {makes}."
     )
 
 
