@@ -251,13 +251,14 @@ class Writer:
 
     def _reclassed(self) -> list[int]:
         """The streams of endpoints whose class was changed since the last look."""
+        looked_at = clock.utc_now()
         try:
             with self._reader.begin() as tx:
                 rows = queries.classed_since(tx, self._classed_after - _CLASSED_OVERLAP)
         except sa.exc.DBAPIError as error:
             observed.log().error("the store cannot be read", error=type(error.orig).__name__)
             return []
-        self._classed_after = max([self._classed_after, *(classed_at for _, _, classed_at in rows)])
+        self._classed_after = looked_at
         return self._register.reclass((pk, endpoint_class) for pk, endpoint_class, _ in rows)
 
     def _beat(self, now_s: float) -> None:
