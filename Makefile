@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 CODE := protos agent server web packaging tests
 
-.PHONY: install run test lint types imports unit browser bench simulate screenshots protos lock clean
+.PHONY: install run test lint types imports unit browser bench simulate replay screenshots protos lock clean
 
 install: $(STAMP)
 
@@ -55,6 +55,11 @@ bench: install
 # Many simulated agents in few processes, through the real protocol, against a server of its own (SERVER=host:port for yours).
 simulate: install
 	@$(BIN)/python packaging/simulate.py --schools $(SCHOOLS) --pcs $(PCS) $(if $(SERVER),--server $(SERVER))
+
+# A virtual school year through the real server on a simulated clock, beside the usual practice: how far detection can be trusted.
+replay: install
+	@PYTHONPATH=packaging $(BIN)/python -m replay $(if $(SEED),--seed $(SEED)) $(if $(DAYS),--days $(DAYS)) $(if $(OUT),--out $(OUT)) \
+		$(if $(filter command line environment,$(origin SCHOOLS)),--schools $(SCHOOLS)) $(if $(filter command line environment,$(origin PCS)),--pcs $(PCS))
 
 screenshots: install browser
 	$(BIN)/python packaging/screenshot.py
