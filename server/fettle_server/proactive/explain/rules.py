@@ -268,10 +268,11 @@ def _lines(
     instances = {instance for key, instance in raised if key == rule.key}
     if reason is not None and not instances:
         return [_line(rule, "", reason[0], reason[1])]
+    running = {instance for key, instance in countdowns if key == rule.key}
     found = {one.instance: one.value for one in values.get(rule.reading, ()) if rule.applies_to(machine.system, one.instance)}
     lines = [
         _judged(rule, instance, found.get(instance), countdowns.get((rule.key, instance)), is_raised=instance in instances)
-        for instance in sorted(found.keys() | instances)
+        for instance in sorted(found.keys() | instances | running)
     ]
     return lines or [_line(rule, "", *_unread(rule, machine))]
 
