@@ -1,4 +1,4 @@
-"""`fettle rules DIR ...`: the rule book from the server's own command line."""
+"""`fettle rules ...`: the rule book from the server's own command line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import sqlalchemy as sa
 import typer
 from fettle_protocol.policy import Policy, to_mapping
-from typer.core import TyperGroup
 
 from fettle_server import clock, db
 from fettle_server.commands.listing import AsJson, Data, Database, plain, stamp
@@ -27,32 +26,16 @@ from fettle_server.proactive.rulebook.views import ChangeRow, RuleRow
 app = typer.Typer()
 
 
-class _ListsByItself(TyperGroup):
-    """`fettle rules DIR [--json]` without a subcommand lists the rules."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Put `list` in where no subcommand is named."""
-        if args and not args[0].startswith("-") and (len(args) == 1 or args[1].startswith("-")):
-            args = [args[0], "list", *args[1:]]
-        return super().parse_args(ctx, args)
-
-
-rules_app = typer.Typer(cls=_ListsByItself, no_args_is_help=True, help="The rule book: when a reading is a fault.")
+rules_app = typer.Typer(no_args_is_help=True, help="The rule book: when a reading is a fault.")
 app.add_typer(rules_app, name="rules")
 
 Why = Annotated[str, typer.Option(help="Why: the next person will ask.")]
 
 
-@rules_app.callback()
-def rule_book(context: typer.Context, data: Data) -> None:
-    """Work with the rules of DIR; without a subcommand: list them."""
-    context.obj = data
-
-
 @rules_app.command("list")
-def list_rules(context: typer.Context, as_json: AsJson = False, database: Database = None) -> None:
+def list_rules(data: Data, as_json: AsJson = False, database: Database = None) -> None:
     """List the rules in force, in the order of the book."""
-    with _open(context, database, writing=False) as tx:
+    with _open(data, database, writing=False) as tx:
         version, rows = queries.book(tx, SYSTEM)
     if as_json:
         typer.echo(json.dumps({"version": version, "rules": [_object(row) for row in rows]}))
@@ -67,18 +50,18 @@ def list_rules(context: typer.Context, as_json: AsJson = False, database: Databa
 
 @rules_app.command("show")
 def show_rule(
-    context: typer.Context,
+    data: Data,
     key: Annotated[str, typer.Argument(metavar="KEY")],
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
     """Show one rule with its history."""
-    with _open(context, database, writing=False) as tx:
+    with _open(data, database, writing=False) as tx:
         _, rows = queries.book(tx, SYSTEM)
         history = queries.history(tx, key)
     row = next((row for row in rows if row.rule.key == key), None)
     if row is None:
-        raise NoSuchRule(f"There is no rule {plain(key)}: `fettle rules {context.obj} list` shows them.")
+        raise NoSuchRule(f"There is no rule {plain(key)}: `fettle rules list {data}` shows them.")
     if as_json:
         typer.echo(json.dumps(_object(row) | {"history": [_change(change) for change in history]}))
         return
@@ -99,9 +82,9 @@ def show_rule(
 
 
 @rules_app.command("export")
-def export_rules(context: typer.Context, database: Database = None) -> None:
+def export_rules(data: Data, database: Database = None) -> None:
     """Print the rule book as JSON, as `import` takes it."""
-    with _open(context, database, writing=False) as tx:
+    with _open(data, database, writing=False) as tx:
         version, rows = queries.book(tx, SYSTEM)
         whole = queries.policy_of(tx, version) or Policy(1)
     document = to_mapping(whole) | {"rules": [to_mapping(Policy(1, (row.rule,)))["rules"][0] for row in rows]}
@@ -110,7 +93,7 @@ def export_rules(context: typer.Context, database: Database = None) -> None:
 
 @rules_app.command("import")
 def import_rules(
-    context: typer.Context,
+    data: Data,
     file: Annotated[Path, typer.Argument(metavar="FILE")],
     why: Why,
     as_json: AsJson = False,
@@ -121,14 +104,14 @@ def import_rules(
         document = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise RuleBookError(f"{file} is not JSON: {error}.") from error
-    with _open(context, database) as tx:
+    with _open(data, database) as tx:
         _print_version(actions.take_over(tx, SYSTEM, document, why, clock.utc_now()), as_json=as_json)
 
 
 @rules_app.command("versions")
-def list_versions(context: typer.Context, as_json: AsJson = False, database: Database = None) -> None:
+def list_versions(data: Data, as_json: AsJson = False, database: Database = None) -> None:
     """List the versions, the newest first, with what each changed and how many PCs judge by it."""
-    with _open(context, database, writing=False) as tx:
+    with _open(data, database, writing=False) as tx:
         rows = queries.versions(tx, SYSTEM, limit=LIMIT).rows
         spreading = queries.spreading(tx, SYSTEM)
     if as_json:
@@ -150,14 +133,14 @@ def list_versions(context: typer.Context, as_json: AsJson = False, database: Dat
 
 @rules_app.command("roll-back")
 def roll_back(
-    context: typer.Context,
+    data: Data,
     version: Annotated[int, typer.Argument(metavar="VERSION")],
     why: Why,
     as_json: AsJson = False,
     database: Database = None,
 ) -> None:
     """Put an earlier version's rules in force again, as a new version."""
-    with _open(context, database) as tx:
+    with _open(data, database) as tx:
         made = actions.roll_back(tx, SYSTEM, version, Edit(why), clock.utc_now())
     _print_version(made, as_json=as_json)
 
@@ -176,8 +159,8 @@ def _change(change: ChangeRow) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _open(context: typer.Context, database: str | None, *, writing: bool = True) -> Iterator[sa.Connection]:
-    settings = load(context.obj, database=database)
+def _open(data: Path, database: str | None, *, writing: bool = True) -> Iterator[sa.Connection]:
+    settings = load(data, database=database)
     check_version(settings)
     engine = db.open_engine(settings.database_url, readonly=not writing)
     try:
