@@ -60,7 +60,7 @@ def test_a_resolved_incident_closes_in_time(store: Any, work: Work, now: dt.date
 def test_what_is_open_on_a_revoked_endpoint_is_settled(store: Any, line: Any, tell: Any, work: Work, now: dt.datetime) -> None:
     gone, here = store.endpoint("gone"), store.endpoint("here")
     for pk in (gone, here):
-        line.events(line.attach(pk), tell.raised(), tell.raised("dns-lost", ""))
+        line.events(line.attach(pk), tell.raised(), tell.raised("memory-exhausted", ""))
     with store.begin() as tx:
         tx.execute(sa.update(Endpoint).where(Endpoint.pk == gone).values(revoked_at=now))
     assert [jobs.settle_revoked(work, now) for _ in range(2)] == [False, False]
