@@ -40,6 +40,7 @@ from fettle_server.proactive.stages.orders import count as count_orders
 from fettle_server.proactive.stages.rules import (
     FLAPS_WITHIN,
     JOINS,
+    QUIET_LEAST,
     Facts,
     Hold,
     Stage,
@@ -151,14 +152,22 @@ class _Round:
             self._patients[pk].faults[rule, instance] = OpenFault(fault_id, rule, instance, severity, ticket, stage)
         if raises:
             self._over_at = over_at(signals)
-        self._read_openings({pk for pk, _ in raises}, since)
+        self._read_openings({pk for pk, signal in raises if not self._is_rapid(self._patients[pk], signal)}, since)
+
+    def _is_rapid(self, patient: Patient, signal: Raise) -> bool:
+        """Whether the fault is known to come and go so often that the shortest quiet counts: nothing need be read of it."""
+        ticket = self._board.of_cause(self._cause(patient, signal))
+        return ticket is not None and ticket.is_open and _rapid(ticket, self._now)
 
     def _read_openings(self, raising: set[int], since: dt.datetime) -> None:
         """When the same faults were raised before, of endpoints that raise some or have one that comes and goes."""
         pks = raising | {
             patient.pk
             for patient in self._patients.values()
-            if any(fault.ticket is not None and fault.ticket.quiet_until is not None for fault in patient.faults.values())
+            if any(
+                fault.ticket is not None and fault.ticket.quiet_until is not None and not _rapid(fault.ticket, self._now)
+                for fault in patient.faults.values()
+            )
         }
         if not pks:
             return
@@ -230,7 +239,11 @@ class _Round:
         """The fault is an incident, or joins one; that it comes and goes is said once an hour."""
         at = from_ms(signal.at_ms)
         ticket = self._board.raised(self._finding(patient, signal))
-        if hold is not None and hold.stage is Stage.FLAPPING and not ticket.is_shared:
+        if not ticket.is_shared and ticket.quiet_until is not None and _rapid(ticket, self._now):
+            is_news = hour_of(ticket.quiet_until - QUIET_LEAST) != hour_of(max(at, self._now))
+            until = max(at, self._now) + QUIET_LEAST
+            self._board.comes_and_goes(ticket, at, until, "It still comes and goes" if is_news else "")
+        elif hold is not None and hold.stage is Stage.FLAPPING and not ticket.is_shared:
             is_news = ticket.quiet_until is None or hour_of(openings[-1]) != hour_of(at)
             until = max(at, self._now) + quiet_for([*openings, at])
             self._board.comes_and_goes(ticket, at, until, hold.reason if is_news else "")
@@ -340,3 +353,8 @@ class _Round:
                 lines.append(moved_line(patient, state, self._now))
         _STATE.run(self._tx, rows)
         record_all(self._tx, lines)
+
+
+def _rapid(ticket: Ticket, now: dt.datetime) -> bool:
+    """Whether an incident whose fault comes and goes waits for no more than the shortest quiet."""
+    return ticket.quiet_until is not None and ticket.quiet_until - now <= QUIET_LEAST
