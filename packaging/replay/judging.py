@@ -121,9 +121,8 @@ class Judge:
                     verdicts.append(Verdict(at, rule.key, instance, rule.severity.value, value, decision.since_ms, "recovered"))
                     continue
                 at = self._next(state, levels, at, (end, every))
-                if at >= end:
-                    last = first + (end - 1 - first) // every * every
-                    state = State(state.phase, state.since_ms, max(state.seen_ms, last))
+                last = at - every if at < end else first + (end - 1 - first) // every * every
+                state = State(state.phase, state.since_ms, max(state.seen_ms, last))
         if state is WELL or state.phase is Phase.WELL:
             self._states.pop(key, None)
         else:

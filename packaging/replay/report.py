@@ -39,7 +39,7 @@ def as_json(outcome: Outcome, score: Score) -> dict[str, Any]:
         "world_seconds": round(outcome.world_s, 1),
         "messages": outcome.tally.messages,
         "writer_seconds": round(outcome.tally.writer_s, 1),
-        "job_seconds": {name: round(seconds, 1) for name, seconds in outcome.tally.job_s.most_common(8)},
+        "job_seconds": dict(sorted(((name, round(took, 1)) for name, took in outcome.tally.job_s.items()), key=_last)[-8:]),
         "job_runs": dict(outcome.tally.job_runs.most_common(8)),
         "failed_jobs": dict(outcome.tally.failed),
         "refused": outcome.tally.refused,
@@ -174,6 +174,10 @@ def _by_noise(outcome: Outcome, score: Score) -> dict[str, int]:
 def _mean(figures: Figures) -> float | None:
     values = figures.per_cause.values()
     return round(sum(values) / len(values), 3) if values else None
+
+
+def _last(pair: tuple[str, float]) -> float:
+    return pair[1]
 
 
 def _span(seconds: float | None) -> str:

@@ -67,7 +67,7 @@ class Tally:
     rejected: int = 0
     policies_sent: int = 0
     job_runs: Counter[str] = field(default_factory=Counter)
-    job_s: Counter[str] = field(default_factory=Counter)
+    job_s: dict[str, float] = field(default_factory=dict)
     failed: Counter[str] = field(default_factory=Counter)
     writer_s: float = 0.0
 
@@ -172,7 +172,7 @@ class Server:
             every = _every_s(job)
             self._due[name] = float((self._clock.now_s // every + 1) * every)
         self.tally.job_runs[name] += 1
-        self.tally.job_s[name] += time.perf_counter() - began
+        self.tally.job_s[name] = self.tally.job_s.get(name, 0.0) + time.perf_counter() - began
         self._note_incidents()
 
     def _look_again(self, name: str) -> None:
