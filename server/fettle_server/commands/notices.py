@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -32,27 +31,29 @@ Writing = Callable[[], AbstractContextManager[sa.Connection]]
 _LOOK_S = 1.0
 
 
-class What(StrEnum):
-    """What `fettle notices` does."""
-
-    TEST = "test"
-    LOG = "log"
+notices_app = typer.Typer(no_args_is_help=True, help="Notices: who is told, and what was sent.")
+app.add_typer(notices_app, name="notices")
 
 
-@app.command("notices")
-def notices(
+@notices_app.command("test")
+def send_test(
     data: Data,
-    what: Annotated[What, typer.Argument(help="test: send a test by a channel now; log: what was sent and what not.")],
-    channel: Annotated[str, typer.Argument(metavar="[CHANNEL]", help="The name of the channel to test.")] = "",
-    as_json: AsJson = False,
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="The channel's name.")],
     database: Database = None,
 ) -> None:
-    """Test a channel, or list the newest deliveries with the reasons of those that were not sent."""
+    """Send a test by a channel now, and print the receiver's answer."""
     settings, engine = _opened(data, database)
     try:
-        if what is What.TEST:
-            _test(engine.begin, settings, channel)
-            return
+        _test(engine.begin, settings, channel)
+    finally:
+        engine.dispose()
+
+
+@notices_app.command("log")
+def list_deliveries(data: Data, as_json: AsJson = False, database: Database = None) -> None:
+    """List the newest deliveries, with the reasons of those that were not sent."""
+    _, engine = _opened(data, database)
+    try:
         with engine.begin() as tx:
             rows, configured = queries.deliveries(tx, limit=100).rows, queries.is_configured(tx)
     finally:
