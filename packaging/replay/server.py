@@ -29,6 +29,10 @@ from replay.setup import Placed
 
 _WATCHED = ("presence", "triage")
 """Jobs that run whenever they say that something is due; life's loop looks every few seconds."""
+_SILENCE_S = 300.0
+"""How long nothing must come before it pays to ask them when they are due."""
+_CHANGE_NOTHING = ("notices", "mark unknown", "tidy store", "drop leave", "close resolved", "follow proofs", "begin proofs")
+"""Jobs after which nothing else falls due."""
 _NOTICES = "notices"
 _NOTICES_AFTER_S = (2.0, 30.0, 60.0, 120.0, 300.0)
 """When the notices are looked at after something was put into their outbox: new ones, gathered ones, late ones."""
@@ -87,6 +91,7 @@ class Server:
         self._again: dict[str, float] = {}
         self._ran: dict[str, float] = {}
         self._moments: dict[str, float] | None = None
+        self._looks: dict[str, float] = {}
         self._notices: list[float] = []
         self._last_told = 0
         self._patience: dict[str, float] = {}
@@ -99,19 +104,18 @@ class Server:
     def advance(self, until: float) -> None:
         """Let time pass, running what falls due on the way."""
         while self._writer is not None:
-            due = min(*self._due.values(), *self._notices[:1], min(self._watched().values(), default=until))
+            due = min(*self._due.values(), *self._notices[:1], min(self._watched(until).values(), default=until))
             if due >= until:
                 break
             self._clock.now_s = max(self._clock.now_s, due)
             self._writer.idle()
-            for name in self._are_due():
+            for name in self._are_due(until):
                 self._run(name)
-            self._moments = None
         self._clock.now_s = max(self._clock.now_s, until)
 
-    def _are_due(self) -> list[str]:
+    def _are_due(self, until: float) -> list[str]:
         now = self._clock.now_s
-        names = [name for name, due in (*self._watched().items(), *self._due.items()) if due <= now]
+        names = [name for name, due in (*self._watched(until).items(), *self._due.items()) if due <= now]
         if self._notices and self._notices[0] <= now:
             self._notices = [moment for moment in self._notices if moment > now]
             names.append(_NOTICES)
@@ -145,8 +149,12 @@ class Server:
         """The store, for reading the outcome."""
         return self._work.reading
 
-    def _watched(self) -> dict[str, float]:
-        """When the watched jobs are due; asked anew after anything that could change it."""
+    def _watched(self, until: float) -> dict[str, float]:
+        """When the watched jobs are due: soon after each bucket; in longer silences when they say so themselves."""
+        if self._looks:
+            return {name: max(moment, self._clock.now_s) for name, moment in self._looks.items() if name in self._jobs}
+        if until - self._clock.now_s < _SILENCE_S:
+            return {}
         if self._moments is None:
             with self._work.reading.connect() as tx:
                 said = {"triage": causes.next_due(tx), "presence": presence.next_due(tx, clock.utc_now())}
@@ -166,7 +174,10 @@ class Server:
                     break
         except Exception as error:  # as in life: a job that fails stops no other; here it is counted and told
             self.tally.failed[f"{name}: {type(error).__name__}"] += 1
+        if name not in _CHANGE_NOTHING:
+            self._moments = None
         if name in _WATCHED:
+            self._looks.pop(name, None)
             self._look_again(name)
         elif name in self._due:
             every = _every_s(job)
@@ -205,6 +216,7 @@ class Server:
             return
         began = time.perf_counter()
         self._moments = None
+        self._looks = dict.fromkeys(_WATCHED, self._clock.now_s + _LOOK_S)
         self._writer.idle()
         for word in words:
             if word.act is Act.ENROL:
