@@ -219,6 +219,8 @@ class Writer:
     def _news(self, waiting: int) -> list[ToEdge]:
         """Policies to those that are to have another one, and the running totals, each once in a while."""
         now_s = clock.monotonic()
+        if now_s - self._beat_s >= _BEAT_EVERY_S:
+            self._beat(now_s)
         if now_s - self._policy_read_s >= _POLICY_EVERY_S:
             self._owed += self._register.streams() if self._refresh_policy() else self._reclassed()
         answers = self._handed_out() if self._owed else []
