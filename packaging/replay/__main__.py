@@ -16,14 +16,17 @@ from replay.score import score
 from replay.world.world import Plan
 
 MAX_SCHOOLS, MAX_PCS, MAX_DAYS = 200, 2000, 365
-LEAD_DAYS, SHORT_LEAD_DAYS, TAIL_DAYS = 21, 14, 7
+LEAD_DAYS, TAIL_DAYS = 21, 7
+SHORT_LEAD_DAYS, SHORT_TAIL_DAYS = 7, 4
 
 
 def main() -> int:
     """Exit status 0 after a replay, 2 for wrong usage."""
     arguments = _arguments()
-    lead = arguments.lead if arguments.lead is not None else LEAD_DAYS if arguments.days > 30 else SHORT_LEAD_DAYS
-    plan = Plan(arguments.seed, arguments.schools, arguments.pcs, arguments.days, lead, arguments.tail, arguments.scale)
+    usual = (LEAD_DAYS, TAIL_DAYS) if arguments.days > 30 else (SHORT_LEAD_DAYS, SHORT_TAIL_DAYS)
+    lead = usual[0] if arguments.lead is None else arguments.lead
+    tail = usual[1] if arguments.tail is None else arguments.tail
+    plan = Plan(arguments.seed, arguments.schools, arguments.pcs, arguments.days, lead, tail, arguments.scale)
     outcome = replay(plan, Options(bucket_s=arguments.bucket, processes=arguments.processes, is_quiet=arguments.quiet))
     result = score(outcome)
     print(report.table(outcome, result), flush=True)
@@ -46,9 +49,9 @@ def _arguments() -> argparse.Namespace:
         "--lead",
         type=int,
         default=None,
-        help="days of life before, in which habits are learned; default 21, up to a month of days 14",
+        help="days of life before, in which habits are learned; default 21, or 7 where DAYS are at most 30",
     )
-    add("--tail", type=int, default=TAIL_DAYS, help="days of life after, without new causes")
+    add("--tail", type=int, default=None, help="days of life after, without new causes; default 7 or 4")
     add("--scale", type=float, default=1.0, help="how many times as many causes as in an ordinary year")
     add("--bucket", type=float, default=30.0, help="seconds of agents' messages that one transaction takes")
     add("--processes", type=int, default=2, choices=(1, 2), help="1: world and server take turns in one process")

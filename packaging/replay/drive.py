@@ -142,7 +142,7 @@ def replay(plan: Plan, options: Options) -> Outcome:
                 source = _apart(live) if options.processes > 1 else _here(live)
                 world_s, causes = _play(server, source, live.world, alerts, options)
                 pc_days = plan.schools * plan.pcs * plan.total_days
-                told, notices = _told(server, placed), _notices(server)
+                told, notices = _told(server, placed, world), _notices(server)
                 took = time.monotonic() - began
                 return Outcome(plan, world, causes, told, alerts, pc_days, notices, server.tally, took, world_s)
             finally:
@@ -259,17 +259,18 @@ _FAULT = (
 )  # fmt: skip
 
 
-def _told(server: Server, placed: Placed) -> list[Told]:
+def _told(server: Server, placed: Placed, world: World) -> list[Told]:
     """Every incident that is no test, as it stands at the end."""
     faults: dict[int, list[Any]] = {}
     with server.engine.connect() as tx:
         for row in tx.execute(sa.select(*_FAULT).where(Fault.incident_number.is_not(None))):
             faults.setdefault(row.incident_number, []).append(row)
         incidents = tx.execute(sa.select(Incident).where(Incident.is_test.is_(False)).order_by(Incident.number)).all()
-    return [_one(incident, faults.get(incident.number, []), server, placed) for incident in incidents]
+    return [_one(incident, faults.get(incident.number, []), server, (placed, world)) for incident in incidents]
 
 
-def _one(incident: Any, faults: list[Any], server: Server, placed: Placed) -> Told:
+def _one(incident: Any, faults: list[Any], server: Server, where: tuple[Placed, World]) -> Told:
+    placed, world = where
     pks = {row.endpoint_pk for row in faults} | ({incident.endpoint_pk} - {None})
     return Told(
         number=incident.number,
@@ -281,11 +282,17 @@ def _one(incident: Any, faults: list[Any], server: Server, placed: Placed) -> To
         pcs=frozenset(placed.owners[pk] for pk in pks if pk in placed.owners),
         rules=frozenset({incident.rule, *(row.rule for row in faults)}),
         opened=server.opened_at.get(incident.number, incident.opened_at.timestamp()),
-        begun=tuple(sorted({row.since_at.timestamp() for row in faults})[:50]),
+        begun=tuple(sorted({_true(row.since_at, world) for row in faults})[:50]),
         reopened=incident.reopened,
         merged_into=incident.merged_into,
         trail="; ".join(_fault_story(row) for row in faults[:4]),
     )
+
+
+def _true(told: dt.datetime, world: World) -> float:
+    """When that was, in true time: the server's clock, which agents follow, may have been wrong."""
+    seconds = told.timestamp()
+    return seconds - world.outages.clock_error(seconds - world.outages.clock_error(seconds))
 
 
 def _fault_story(row: Any) -> str:
