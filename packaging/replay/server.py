@@ -29,6 +29,10 @@ from replay.setup import Placed
 
 _WATCHED = ("presence", "triage")
 """Jobs that run whenever they say that something is due; life's loop looks every few seconds."""
+_PRESENCE_S = 60.0
+"""Presence is looked at four times as seldom as in life."""
+_HEARD_S = 15.0
+"""The writer's sign of life may be so old when jobs run: half of what counts as stale."""
 _SILENCE_S = 300.0
 """How long nothing must come before it pays to ask them when they are due."""
 _CHANGE_NOTHING = ("notices", "mark unknown", "tidy store", "drop leave", "close resolved", "follow proofs", "begin proofs")
@@ -92,6 +96,7 @@ class Server:
         self._ran: dict[str, float] = {}
         self._moments: dict[str, float] | None = None
         self._looks: dict[str, float] = {}
+        self._heard_at = 0.0
         self._notices: list[float] = []
         self._last_told = 0
         self._patience: dict[str, float] = {}
@@ -108,7 +113,9 @@ class Server:
             if due >= until:
                 break
             self._clock.now_s = max(self._clock.now_s, due)
-            self._writer.idle()
+            if self._clock.now_s - self._heard_at > _HEARD_S:
+                self._heard_at = self._clock.now_s
+                self._writer.idle()
             for name in self._are_due(until):
                 self._run(name)
         self._clock.now_s = max(self._clock.now_s, until)
@@ -132,6 +139,7 @@ class Server:
         if self._writer is None:
             self._writer = Writer(self._settings)
             self._writer.start()
+            self._heard_at = self._clock.now_s
             self._due = {name: max(due, self._clock.now_s) for name, due in self._due.items()}
 
     def set_error(self, seconds: float) -> None:
@@ -216,8 +224,9 @@ class Server:
             return
         began = time.perf_counter()
         self._moments = None
-        self._looks = dict.fromkeys(_WATCHED, self._clock.now_s + _LOOK_S)
-        self._writer.idle()
+        self._heard_at = self._clock.now_s
+        soon = self._clock.now_s + _LOOK_S
+        self._looks = {"triage": soon, "presence": max(soon, self._ran.get("presence", 0.0) + _PRESENCE_S)}
         for word in words:
             if word.act is Act.ENROL:
                 self._placed.image_anew(word.pc, clock.utc_now())
