@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from fettle_server.estate.people.rules import SYSTEM, Act, Person, Role, demand, sees
 from fettle_server.estate.tables import Endpoint, User, UserSchool
 from fettle_server.journal.actions import record
+from fettle_server.notify.actions import Message, enqueue
 from fettle_server.reactive import rules
 from fettle_server.reactive.reach import FOLLOWED, reached
 from fettle_server.reactive.rules import Deed, IncidentState, Refused
@@ -37,6 +38,8 @@ class _Ticket:
     acknowledged_at: dt.datetime | None
     open_faults: int
     reopened: int
+    title: str
+    is_test: bool
 
 
 def acknowledge(tx: sa.Connection, person: Person, number: int, now: dt.datetime) -> None:
@@ -79,8 +82,9 @@ def resolve(tx: sa.Connection, person: Person, number: int, text: str, now: dt.d
     """Say that it is over, and what was done. Faults that still last are named in the timeline, and stay faults."""
     ticket = _ticket(tx, person, number, Deed.RESOLVE)
     text = rules.check_text(text, "what was done")
-    _change(tx, ticket, person, now, {"state": IncidentState.RESOLVED, "resolved_at": now})
+    _change(tx, ticket, person, now, {"state": IncidentState.RESOLVED, "resolved_at": now, "quiet_until": None})
     _count_open(tx, ticket, -1)
+    _enqueue(tx, ticket, "incident.resolved", f"Resolved by {person.name}: {text}", now)
     _tell(tx, ticket, person, now, "resolved", text, state=IncidentState.RESOLVED, faults_still_open=ticket.open_faults)
 
 
@@ -92,7 +96,7 @@ def close(tx: sa.Connection, person: Person, number: int, now: dt.datetime) -> N
 
 
 def reopen(tx: sa.Connection, person: Person, number: int, reason: str, now: dt.datetime) -> None:
-    """Open it again, for a reason.
+    """Open it again, for a reason. One that had become part of a wider incident stands for itself again.
 
     Raises:
         Refused: also where another incident of the same cause is open already.
@@ -104,8 +108,9 @@ def reopen(tx: sa.Connection, person: Person, number: int, reason: str, now: dt.
         raise Refused(f"Incident {other} is open for the same cause: work on that one.")
     state = rules.next_state(Deed.REOPEN, ticket.state, has_assignee=ticket.assignee_id is not None)
     values = {"state": state, "resolved_at": None, "closed_at": None, "reopened": ticket.reopened + 1}
-    _change(tx, ticket, person, now, values)
+    _change(tx, ticket, person, now, values | {"merged_into": None, "quiet_until": None})
     _count_open(tx, ticket, +1)
+    _enqueue(tx, ticket, "incident.reopened", f"Opened again by {person.name}: {reason}", now)
     _tell(tx, ticket, person, now, "reopened", reason, state=state)
 
 
@@ -227,6 +232,12 @@ def _count_open(tx: sa.Connection, ticket: _Ticket, by: int) -> None:
             .where(Endpoint.pk == ticket.endpoint_pk)
             .values(open_incidents=sa.case((count > 0, count), else_=0))
         )
+
+
+def _enqueue(tx: sa.Connection, ticket: _Ticket, kind: str, text: str, now: dt.datetime) -> None:
+    """Who was told of its beginning is told of its end also where people end it."""
+    told = (ticket.number, ticket.school_id, ticket.priority, ticket.title, ticket.is_test)
+    enqueue(tx, [Message(kind, *told, now, text)])
 
 
 _JOURNAL_KINDS = {"resolved": "incident.resolved", "reopened": "incident.reopened", "comment": "incident.commented"}

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from fettle_server.estate.people.rules import SYSTEM, Forbidden, Person, Role
 from fettle_server.estate.tables import Endpoint, User
 from fettle_server.journal.tables import Entry
+from fettle_server.notify.tables import Outbox
 from fettle_server.reactive import actions
 from fettle_server.reactive.rules import Refused
 from fettle_server.reactive.tables import Incident, IncidentEntry
@@ -142,3 +143,12 @@ def test_resolved_incidents_close_after_their_time(store, number, ada, now):
         assert actions.close_old(tx, now, LATER) == 0
         assert actions.close_old(tx, LATER, LATER) == 1
     assert incident(store, Incident.state) == ("closed",)
+
+
+def test_who_was_told_of_the_beginning_is_told_of_the_end_that_a_person_makes(store, number, ada, now):
+    do(store, actions.resolve, ada, number, "changed the disk", now)
+    do(store, actions.reopen, ada, number, "it is not the disk", now)
+    told = store.rows(sa.select(Outbox.kind, Outbox.incident_number, Outbox.text).order_by(Outbox.id))
+    assert [row.kind for row in told] == ["incident.opened", "incident.resolved", "incident.reopened"]
+    assert {row.incident_number for row in told} == {number}
+    assert told[1].text == "Resolved by ada: changed the disk"

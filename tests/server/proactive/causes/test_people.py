@@ -1,0 +1,51 @@
+"""What people do to incidents that triage keeps: one reopened by hand stands for itself again, and blocks nothing."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+import sqlalchemy as sa
+from fettle_server.estate.people.rules import SYSTEM
+from fettle_server.reactive import actions as people
+from fettle_server.reactive.tables import Incident
+
+NOW = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
+DAY = 86_400
+
+
+def act(scene, at, deed, *args):
+    with scene.store.begin() as tx:
+        deed(tx, SYSTEM, *args, NOW + dt.timedelta(seconds=at))
+
+
+@pytest.fixture
+def merged(scene):
+    """A room's incident that took another one over, and the endpoint of that one."""
+    pks = scene.pcs(6, scene.room("Room 1"))
+    for start, fallen in ((0, pks[:1]), (400, pks[1:2]), (550, pks[2:])):
+        scene.fall(fallen, start)
+        scene.look_until(start, start + 100)
+    number = scene.store.value(sa.select(Incident.number).where(Incident.merged_into.is_not(None)))
+    return number, pks
+
+
+def test_a_merged_incident_that_a_person_reopens_takes_what_its_pc_has_next(scene, merged):
+    number, pks = merged
+    act(scene, 800, people.reopen, number, "it is another fault")
+    scene.recover(pks, 900)
+    scene.fall([pks[1]], DAY)
+    scene.look_until(DAY, DAY + 100)
+    open_ones = scene.store.rows(sa.select(Incident.number, Incident.open_faults).where(Incident.resolved_at.is_(None)))
+    assert [tuple(row) for row in open_ones] == [(number, 1)]
+
+
+def test_what_came_and_went_stays_open_when_a_person_reopens_it(scene):
+    (pk,) = scene.pcs(1)
+    for start in range(0, 2400, 600):
+        scene.fall([pk], start, "disk-full", "C:")
+        scene.recover([pk], start + 300, "disk-full", "C:")
+    act(scene, 2500, people.resolve, 1, "done")
+    act(scene, DAY, people.reopen, 1, "it is not")
+    scene.look(DAY + 10)
+    assert scene.incidents()[0][2] == "new"
