@@ -62,6 +62,15 @@ class Alert(NamedTuple):
     rule: str
 
 
+class _Stream(NamedTuple):
+    """A stream from its attach to its end. What is said from `heard` on arrives nowhere; `is_lost`: it ends without a word."""
+
+    start: float
+    end: float
+    heard: float
+    is_lost: bool
+
+
 class Agent:
     """One machine's agent through the year."""
 
@@ -103,8 +112,8 @@ class Agent:
         reached = self._reached(on, life.cut_off, down)
         for event in events:
             self._backlog.append(event)
-        for start, end, is_lost in reached:
-            self._converse(on, start, end, is_lost, words)
+        for stream in reached:
+            self._converse(on, stream, words)
         self._silences(on, reached, alerts)
 
     def _events(self, on: On, verdicts: list[Verdict]) -> list[tuple[float, pb.Event]]:
@@ -123,14 +132,15 @@ class Agent:
             events.append((on.end - 1, body))
         return events
 
-    def _reached(self, on: On, cut_off: list[Span], down: list[Span]) -> list[tuple[float, float, bool]]:
-        """The times in which it has a stream: (from, to, whether the stream ends without a word because the way was lost).
+    def _reached(self, on: On, cut_off: list[Span], down: list[Span]) -> list[_Stream]:
+        """The times in which it has a stream.
 
         A cut shorter than it takes to notice leaves the stream as it is; the server's own end is noticed at once.
         """
         dice = self._dice
         begin = on.start + (0.0 if on.how is Start.ALREADY else dice.uniform(*_ATTACH_AFTER_S[on.how]))
-        pieces, bars = [], [(start, end, True) for start, end in cut_off] + [(start, end, False) for start, end in down]
+        pieces: list[_Stream] = []
+        bars = [(start, end, True) for start, end in cut_off] + [(start, end, False) for start, end in down]
         for start, end, is_silent in sorted(bars):
             if end <= begin or start >= on.end:
                 continue
@@ -138,19 +148,19 @@ class Agent:
                 lost = start + (dice.uniform(*_NOTICED_S) if is_silent else 0.0)
                 if is_silent and lost >= end:
                     continue
-                pieces.append((begin, lost, is_silent))
+                pieces.append(_Stream(begin, lost, start, is_silent))
             begin = max(begin, end + dice.uniform(0, _BACK_S))
         if begin < on.end - 2:
-            pieces.append((begin, on.end, False))
+            pieces.append(_Stream(begin, on.end, on.end, False))
         return pieces
 
-    def _converse(self, on: On, start: float, end: float, is_lost: bool, words: list[Word]) -> None:
+    def _converse(self, on: On, stream: _Stream, words: list[Word]) -> None:
         """One stream, or the part of it that lies in this day."""
+        start, end, heard, is_lost = stream
         if not (on.how is Start.ALREADY and start == on.start and self._stream):
             self._attach(start, words)
         elif end - start > _DAILY_BEAT_S:
             words.append(self._word(start + _DAILY_BEAT_S, Act.SAY, pb.Uplink(vitals=self._vitals(start + _DAILY_BEAT_S))))
-        heard = end - (_NOTICED_S[0] if is_lost else 0)
         self._tell(start + 0.3, min(heard, on.end), words)
         if is_lost or end < on.end:
             words.append(self._word(end, Act.DETACH, None))
@@ -225,12 +235,12 @@ class Agent:
         self._judge = Judge(self._rules, small_disk=self.pc.small_disk)
         words.append(self._word(at + 1, Act.ENROL, None))
 
-    def _silences(self, on: On, reached: list[tuple[float, float, bool]], alerts: list[Alert]) -> None:
+    def _silences(self, on: On, reached: list[_Stream], alerts: list[Alert]) -> None:
         """Each time that nothing is heard for five minutes, the usual practice calls the machine offline."""
         if not reached:
             return
-        ends = [end for _, end, _ in reached]
-        begins = [start for start, _, _ in reached[1:]]
+        ends = [stream.end for stream in reached]
+        begins = [stream.start for stream in reached[1:]]
         silences = [end for end, begin in zip(ends, begins, strict=False) if begin - end > 300]
         if on.over is not End.STAYS:
             silences.append(ends[-1])

@@ -77,6 +77,7 @@ class Span:
 
     first: dt.date
     days: int
+    tail: int = 0
 
     @property
     def dates(self) -> list[dt.date]:
@@ -104,6 +105,7 @@ class _Writer:
         self._scale = scale
         self._years = span.days / 365
         self._dates = span.dates
+        self._over = terms.at(span.first + (span.days + span.tail) * DAY, 0)
         self._lesson_dates = [[date for date in span.dates if school.year.is_lesson_day(date)] for school in estate.schools]
         self._taken: dict[int, list[tuple[float, float]]] = {}
         self._school_taken: dict[int, set[dt.date]] = {}
@@ -244,6 +246,8 @@ class _Writer:
         if kind == "memory exhausted":
             end = start + self._dice.uniform(1500, 4 * 3600)
         end = max(end, start + 1500)
+        if kind in _SLOW and end > self._over:
+            return  # it would begin in the play and show itself after it
         if not self._take(pc.place, start, end):
             return
         self._label(kind, pc.school, pc.room, frozenset({pc.place}), start, end, f"{pc.name}: {_STORIES[kind]}")
@@ -290,11 +294,14 @@ class _Writer:
 
 
 _LASTS = {
-    "pc dead": (3, 10), "disk full": (1, 4), "disk filling": (12, 25), "disk failing": (2, 8), "disk read-only": (1, 3),
+    "pc dead": (8, 25), "disk full": (1, 4), "disk filling": (12, 25), "disk failing": (2, 8), "disk read-only": (1, 3),
     "disk flapping": (1, 3), "service crashed": (1, 3), "overheating": (2, 10), "memory exhausted": (0, 0),
     "battery worn": (30, 60), "sign-in slow": (5, 15), "start slow": (5, 15), "clock wrong": (2, 8), "updates stuck": (25, 35),
 }  # fmt: skip
-"""Lesson days until somebody has mended it, from and to."""
+"""Lesson days until somebody has mended it, from and to: a power supply has to be ordered."""
+
+_SLOW = ("pc dead", "disk filling", "updates stuck")
+"""Kinds that take days to show at all: they are only drawn where the play lasts long enough."""
 
 _STORIES = {
     "pc dead": "its power supply is dead", "disk full": "somebody filled the disk", "disk filling": "its disk fills by the day",

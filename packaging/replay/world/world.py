@@ -58,7 +58,7 @@ class World:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.estate = estate.draw(plan.seed, plan.schools, plan.pcs)
-        span = causes.Span(plan.causes_from, plan.days)
+        span = causes.Span(plan.causes_from, plan.days, plan.tail)
         self.script = causes.draw(self.estate, span, plan.seed, plan.scale)
         self.outages = noise.draw_outages(plan.seed, plan.first, plan.total_days)
         self.blips = noise.draw_blips(self.estate, plan.seed, plan.first, plan.total_days)
