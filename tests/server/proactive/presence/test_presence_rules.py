@@ -130,10 +130,14 @@ def _first_no_show(turnout: Turnout, leave: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("days", "leave", "missed"), [(0, "clean", 5), (200, "clean", 3), (0, "abrupt", 2), (200, "abrupt", 1)]
+    ("days", "leave", "missed"), [(10, "clean", 7), (20, "clean", 5), (200, "clean", 4), (0, "abrupt", 3), (200, "abrupt", 1)]
 )
 def test_regular_pc_is_missed_after_days_that_its_habit_makes_improbable(days: int, leave: str, missed: int):
     assert _first_no_show(_known(days), leave) == missed
+
+
+def test_pc_that_was_hardly_ever_seen_is_given_weeks_when_it_went_as_it_should():
+    assert not rules.is_no_show(_known(2, missed=15), "clean", today=False)
 
 
 def test_pc_that_comes_every_other_day_is_given_weeks():
