@@ -53,7 +53,7 @@ def _arguments() -> argparse.Namespace:
     )
     add("--tail", type=int, default=None, help="days of life after, without new causes; default 7 or 4")
     add("--scale", type=float, default=1.0, help="how many times as many causes as in an ordinary year")
-    add("--bucket", type=float, default=30.0, help="seconds of agents' messages that one transaction takes")
+    add("--bucket", type=float, default=60.0, help="seconds of agents' messages that one transaction takes")
     add("--processes", type=int, default=2, choices=(1, 2), help="1: world and server take turns in one process")
     add("--quiet", action="store_true", help="do not say how far it is")
     arguments = parser.parse_args()
