@@ -30,7 +30,7 @@ from replay.setup import Placed
 _WATCHED = ("presence", "triage")
 """Jobs that run whenever they say that something is due; life's loop looks every few seconds."""
 _PRESENCE_S = 180.0
-"""Presence is looked at every three minutes of a busy day: in life four times a minute, which here would be most of the work."""
+"""Presence is looked at every three minutes of a busy day; as often as in life, it would be most of the work."""
 _HEARD_S = 15.0
 """The writer's sign of life may be so old when jobs run: half of what counts as stale."""
 _SILENCE_S = 300.0
