@@ -45,7 +45,7 @@ def rows(value: Any) -> list[Row]:
 
 
 def number(value: Any) -> float | None:
-    """A number that is one, None for anything else; true and false are no numbers."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300:
+    """A number that is one, None for anything else; true and false are no numbers, nor is JSON's NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
+    return float(value) if abs(value) <= 1e300 else None

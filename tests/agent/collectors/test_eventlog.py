@@ -5,7 +5,7 @@ import json
 import pytest
 from fettle_agent.collectors import CollectError, eventlog_linux, eventlog_macos, eventlog_windows
 from fettle_agent.collectors.eventlog import Entry, Level, counted
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 ERROR, CRITICAL = "log.errors_per_hour", "log.critical_per_hour"
@@ -82,6 +82,7 @@ ROW = st.dictionaries(
 )
 
 
+@example([{"level": float("nan"), "id": float("inf"), "age": 1e400}], "")
 @given(ROW | st.lists(ROW), st.text())
 def test_any_row_and_any_text_is_read_without_harm(row, text):
     for line in (json.dumps(row), text):
