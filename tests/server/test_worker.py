@@ -15,8 +15,11 @@ from fettle_server.estate.enrolment import pki
 from fettle_server.estate.tables import Endpoint, EndpointEvent
 from fettle_server.journal.actions import record
 from fettle_server.journal.tables import Entry
+from fettle_server.proactive import causes
+from fettle_server.proactive.causes import Piece
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.tables import Incident
+from fettle_server.worker import causes as worker_causes
 from fettle_server.worker import jobs, main
 from fettle_server.worker.jobs import Job, Work
 from fettle_server.worker.loop import LEASE, LEASE_LIFE, Loop
@@ -146,3 +149,20 @@ def test_the_worker_leaves_at_once_and_gives_its_lease_back(store: Any, tmp_path
     thread.join(timeout=10)
     assert not thread.is_alive()
     assert store.rows(sa.select(leases.Lease.name)) == []
+
+
+def test_what_triage_cannot_decide_keeps_nothing_else_from_being_told(
+    work: Work, now: dt.datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decided: list[int] = []
+
+    def carry_out(_tx: Any, piece: Piece, **_more: Any) -> bool:
+        if 3 in piece.quiet:
+            raise ValueError("a poisoned row")
+        decided.extend(piece.quiet)
+        return False
+
+    monkeypatch.setattr(causes, "plan", lambda *_: [Piece(quiet=(1, 2, 3, 4, 5)), Piece(quiet=(6,))])
+    monkeypatch.setattr(causes, "carry_out", carry_out)
+    assert worker_causes.triage(work, now) is False
+    assert decided == [1, 2, 4, 5, 6]

@@ -1,5 +1,5 @@
 """Causes that several endpoints share: found among the faults that are held back to look around, before any is told."""
 
-from fettle_server.proactive.causes.actions import is_due, next_due, triage
+from fettle_server.proactive.causes.actions import Piece, carry_out, next_due, plan, triage
 
-__all__ = ["is_due", "next_due", "triage"]
+__all__ = ["Piece", "carry_out", "next_due", "plan", "triage"]

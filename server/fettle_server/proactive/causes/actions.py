@@ -3,37 +3,82 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple, TypeVar
 
 import sqlalchemy as sa
 
 from fettle_server import clock
 from fettle_server.proactive.causes import cases
-from fettle_server.proactive.causes.finding import SLACK, calm_of, find, moments, storms
+from fettle_server.proactive.causes.cases import Waiting
+from fettle_server.proactive.causes.finding import find, moments
+from fettle_server.proactive.causes.rules import Group
 from fettle_server.proactive.causes.telling import Telling
 from fettle_server.proactive.queries import current_policy
 from fettle_server.reactive.tables import IS_OPEN, Incident
 
+PIECE = 250
+"""Faults that one transaction moves at most: agents' batches wait for it."""
+QUIET_PIECE = 25
+_Item = TypeVar("_Item")
+
+
+class Piece(NamedTuple):
+    """So much of what is due as one transaction decides."""
+
+    groups: tuple[Group, ...] = ()
+    due: tuple[Waiting, ...] = ()
+    quiet: tuple[int, ...] = ()
+
+    def halves(self) -> tuple[Piece, Piece] | None:
+        """The piece in two, each with its part of what waits or is quiet; None where it is one thing."""
+        if len(self.due) > 1:
+            middle = len(self.due) // 2
+            return self._replace(due=self.due[:middle]), self._replace(due=self.due[middle:])
+        if len(self.quiet) > 1:
+            middle = len(self.quiet) // 2
+            return self._replace(quiet=self.quiet[:middle]), self._replace(quiet=self.quiet[middle:])
+        return None
+
 
 def triage(tx: sa.Connection, *, now: dt.datetime, reopen_within: dt.timedelta) -> bool:
-    """Decide what is due; True where there is more to do at once."""
-    policy = current_policy(tx)
-    groups, due = find(tx, policy, cases.waiting(tx, now), now)
+    """Decide all that is due in this transaction; True where there is more to do at once."""
+    more = False
+    for piece in plan(tx, now):
+        more = carry_out(tx, piece, now=now, reopen_within=reopen_within) or more
+    return more
+
+
+def plan(tx: sa.Connection, now: dt.datetime) -> list[Piece]:
+    """What is to be decided now, in pieces that one transaction each may write. Only reads, so it blocks nobody."""
+    groups, due = find(tx, current_policy(tx), cases.waiting(tx, now), now)
     quiet = tx.scalars(_quiet().where(Incident.quiet_until <= now)).all()
-    if not groups and not due and not quiet:
-        return False
-    return Telling(tx, policy, now, reopen_within).run(groups, due, quiet)
+    return [
+        *(Piece(groups=(part,)) for group in groups for part in _parts(group)),
+        *(Piece(due=tuple(part)) for part in _even(due, PIECE)),
+        *(Piece(quiet=tuple(part)) for part in _even(quiet, QUIET_PIECE)),
+    ]
 
 
-def is_due(tx: sa.Connection, now: dt.datetime) -> bool:
-    """Whether triage would find anything to do: for looking on the side that blocks nobody."""
-    if tx.scalar(_quiet().where(Incident.quiet_until <= now).limit(1)) is not None:
-        return True
-    waiting = cases.waiting(tx, now)
-    policy = current_policy(tx)
-    calm = (calm_of(storm, faults) for storm, faults in storms(policy, waiting).items())
-    fresh = any(moment is not None and now - SLACK < moment <= now for moment in calm)
-    return fresh or any(moment <= now for moment in moments(policy, waiting, now))
+def carry_out(tx: sa.Connection, piece: Piece, *, now: dt.datetime, reopen_within: dt.timedelta) -> bool:
+    """Decide one piece of a plan, as far as it still holds; True where there is more to do at once."""
+    return Telling(tx, current_policy(tx), now, reopen_within).run(piece.groups, piece.due, piece.quiet)
+
+
+def _parts(group: Group) -> list[Group]:
+    """A storm of thousands in pieces: the first opens the incident with those that it takes over, the others join it."""
+    if len(group.members) <= PIECE:
+        return [group]
+    told = {case.incident: case for case in group.members if not case.is_held}
+    members = [*told.values(), *(case for case in group.members if case.is_held)]
+    return [replace(group, members=tuple(part)) for part in _even(members, PIECE)]
+
+
+def _even(items: Sequence[_Item], most: int) -> list[Sequence[_Item]]:
+    """The items in pieces of about the same size."""
+    count = -(-len(items) // most)
+    return [items[len(items) * place // count : len(items) * (place + 1) // count] for place in range(count)]
 
 
 def next_due(tx: sa.Connection) -> dt.datetime | None:

@@ -8,6 +8,7 @@ import threading
 
 import sqlalchemy as sa
 from fettle_server.estate.tables import Endpoint
+from fettle_server.proactive.causes import actions
 from fettle_server.proactive.rules import ABSENT, Raise
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.tables import Incident, IncidentEntry, IncidentSchool
@@ -217,3 +218,18 @@ def test_two_writers_that_clear_at_once_count_right(stored_scene):
         half.join()
     assert scene.incidents()[0][2:] == ("resolved", 0)
     assert [kind for kind, _ in scene.told()] == ["opened", "resolved"]
+
+
+def test_a_storm_is_written_in_pieces_and_is_one_incident(stored_scene, monkeypatch):
+    monkeypatch.setattr(actions, "PIECE", 5)
+    early, late = stored_scene.pcs(1, stored_scene.room("Room 1")), stored_scene.pcs(12, 1)
+    stored_scene.fall(early, 0)
+    stored_scene.look_until(0, 100, step=50)
+    stored_scene.fall(late, 300)
+    with stored_scene.store.begin() as tx:
+        assert [len(piece.groups[0].members) for piece in actions.plan(tx, NOW + seconds(335))] == [4, 4, 5]
+    stored_scene.look(335)
+    stored_scene.look(370)
+    assert [(scope, count) for scope, _, _, count in stored_scene.incidents()] == [("room", 13)]
+    assert stored_scene.stages() == {"parent": 13}
+    assert stored_scene.told() == [("opened", 1), ("promoted", 1)]
