@@ -135,10 +135,11 @@ class _Round:
         columns = (
             Endpoint.pk, Endpoint.id, Endpoint.name, Endpoint.school_id, Endpoint.connected, Endpoint.state,
             Endpoint.state_since, Endpoint.open_incidents, Endpoint.room_id, Endpoint.model, Endpoint.system_version,
+            Endpoint.connected_since,
         )  # fmt: skip
         endpoints = sa.select(*columns).where(Endpoint.pk.in_(ordered)).order_by(Endpoint.pk).with_for_update()
         for row in self._tx.execute(endpoints):
-            self._patients[row[0]] = Patient(*row)
+            self._patients[row[0]] = Patient(*tuple(row))
         faults = sa.select(
             Fault.endpoint_pk, Fault.id, Fault.rule, Fault.instance, Fault.severity, Fault.incident_number, Fault.stage
         ).where(Fault.endpoint_pk.in_(ordered), IS_OPEN)
@@ -224,6 +225,7 @@ class _Round:
             gather=dt.timedelta(seconds=known.gather_s) if known else dt.timedelta(0),
             hold_until=from_ms(signal.hold_ms) if signal.hold_ms else None,
             over_at=over_at,
+            is_late=signal.rule not in SERVER_RULES and patient.connected_since is not None and at < patient.connected_since,
         )
         around = Surroundings(
             orders=self._orders.orders,

@@ -53,6 +53,7 @@ class Patient:
     room_id: int | None
     model: str
     build: str
+    connected_since: dt.datetime | None
     faults: dict[tuple[str, str], OpenFault] = field(default_factory=dict)
     moved_at: dt.datetime | None = None
 

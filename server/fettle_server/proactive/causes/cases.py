@@ -16,7 +16,7 @@ from fettle_server.estate.tables import Endpoint, Room, School
 from fettle_server.proactive.causes.families import Place
 from fettle_server.proactive.causes.kinds import MONTH, Estate
 from fettle_server.proactive.causes.rules import RECENT, Case, Premises
-from fettle_server.proactive.stages.rules import FLAPS_WITHIN, Stage
+from fettle_server.proactive.stages.rules import FLAPS_WITHIN, HEARD_FOR, Stage
 from fettle_server.proactive.stages.trail import held_since
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.tables import Incident
@@ -24,12 +24,15 @@ from fettle_server.reactive.tables import Incident
 IS_HELD = sa.text("stage <> '' AND cleared_at IS NULL")
 WAITING = (Stage.GATHERING, Stage.WINDOW, Stage.FREEZE, Stage.SILENCE, Stage.LATE)
 """Stages that end by time."""
+UNHEARD_EVERY = dt.timedelta(minutes=30)
+"""How often it is looked whether a machine is there again that was unheard when its wider cause ended."""
 _BEFORE_LIMIT = 5000
 _COUNTED_FOR = dt.timedelta(minutes=10)
 _COLUMNS = (
     Fault.id, Fault.endpoint_pk, Fault.rule, Fault.instance, Fault.severity, Fault.since_at, Fault.raised_at, Fault.value,
     Fault.evidence, Fault.stage, Fault.held_until, Fault.trail, Endpoint.id.label("endpoint_id"), Endpoint.name,
     Endpoint.school_id, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.model, Endpoint.system_version,
+    Fault.stage_reason, Endpoint.connected, Endpoint.connected_since,
 )  # fmt: skip
 
 
@@ -56,6 +59,18 @@ class Waiting:
     klass: str
     model: str
     build: str
+    reason: str
+    connected: bool
+    connected_since: dt.datetime | None
+
+    def heard_again(self, now: dt.datetime) -> dt.datetime | None:
+        """When to look again at what waits for its machine to be heard; None: it is heard long enough, or waits for nothing."""
+        if self.stage != Stage.LATE:
+            return None
+        if not self.connected:
+            return now + UNHEARD_EVERY
+        heard = now if self.connected_since is None else self.connected_since + HEARD_FOR
+        return heard if heard > now else None
 
     @property
     def joined(self) -> dt.datetime:
@@ -105,6 +120,16 @@ def told_in_schools(tx: sa.Connection, schools: Iterable[int], rules: Iterable[s
     """Open faults of those rules in those schools which incidents of the last day have told already."""
     where = (Endpoint.school_id.in_(sorted(schools)), Fault.rule.in_(sorted(rules)))
     return _told(tx, where, now)
+
+
+def cut_off(tx: sa.Connection, school_id: int, rules: Iterable[str]) -> frozenset[int]:
+    """The machines of a school that have an open fault of their connection: it explains what rests on it."""
+    statement = (
+        sa.select(Fault.endpoint_pk)
+        .join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
+        .where(Endpoint.school_id == school_id, Fault.rule.in_(sorted(rules)), Fault.cleared_at.is_(None))
+    )
+    return frozenset(tx.scalars(statement))
 
 
 def told_of_kind(tx: sa.Connection, rule: str, instance: str, now: dt.datetime) -> list[Case]:

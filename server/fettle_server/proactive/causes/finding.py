@@ -12,7 +12,7 @@ from fettle_protocol.policy import Policy, Spread
 
 from fettle_server.proactive.causes import cases
 from fettle_server.proactive.causes.cases import Waiting
-from fettle_server.proactive.causes.families import family_of, spread_of
+from fettle_server.proactive.causes.families import CONNECTION, NAMES, family_of, spread_of
 from fettle_server.proactive.causes.kinds import CALM as KIND_CALM
 from fettle_server.proactive.causes.kinds import LEAST_OF_SCHOOL, Kind, kinds
 from fettle_server.proactive.causes.rules import LEAST, STORM_LONGEST, Group, calm_at, places
@@ -98,6 +98,9 @@ def _causes(tx: sa.Connection, policy: Policy, storm: Storm, faults: Sequence[Wa
         alike = SERVER_RULES | {rule.key for rule in policy.rules}
         rules = {rule for rule in alike if family_of(policy, rule) == storm.family and spread_of(policy, rule) is Spread.PLACE}
         everyone = own + cases.told_in_schools(tx, [storm.school_id], rules, now)
+        if storm.family == NAMES:
+            cut_off = cases.cut_off(tx, storm.school_id, [rule for rule in alike if family_of(policy, rule) == CONNECTION])
+            everyone = [case for case in everyone if case.endpoint_pk not in cut_off]
         if len({case.endpoint_pk for case in everyone}) < LEAST:
             return []
         what = standing(policy, faults[0].rule, "", "").title

@@ -23,8 +23,9 @@ PC_MONTHS_EACH = 300
 LEAST_OF_SCHOOL, LEAST_OF_ESTATE = 3, 4
 ABOVE_BEFORE = 2
 """Faults have their hours (every morning at the bell): a burst is more than twice what any window of the month saw."""
-_ELSEWHERE = 0.2
-"""The share outside the school that has most of them, from which on the cause is no school's own."""
+FORERUNNER = dt.timedelta(hours=1)
+ELSEWHERE_CHANCE = 0.01
+"""So improbable must those be that are outside the school that has most of them, until the cause is no school's own."""
 _IN_COMMON = 0.9
 _BY_CHANCE = 1e-3
 SCARCE = 0.6
@@ -104,8 +105,17 @@ def _together(cases: Sequence[Case], before: Sequence[dt.datetime], machines: in
         within = _one_each([case for case in cases if newest - case.since <= window])
         earlier = [moment for moment in before if moment < newest - window]
         if len(within) >= least and burst([case.since for case in within], earlier, window, machines):
-            return within
+            return _with_forerunners(cases, within)
     return []
+
+
+def _with_forerunners(cases: Sequence[Case], burst: Sequence[Case]) -> list[Case]:
+    """The burst with those before it, as long as each came within an hour of the next: it began with the first of them."""
+    found = sorted(burst, key=lambda one: one.since)
+    for case in sorted(cases, key=lambda one: one.since, reverse=True):
+        if case.since < found[0].since and found[0].since - case.since <= FORERUNNER:
+            found.insert(0, case)
+    return _one_each(found)
 
 
 def _one_each(cases: Sequence[Case]) -> list[Case]:
@@ -129,7 +139,7 @@ def _of_estate(kind: Kind, cases: Sequence[Case], estate: Estate) -> Group | Non
     schools = Counter(case.school_id for case in members)
     if len(schools) < 2 or not any(case.is_held for case in members):
         return None
-    if len(members) - max(schools.values()) < _ELSEWHERE * len(members):
+    if not _is_elsewhere(members, schools, before, estate):
         return None
     scope, value, share = _in_common(members, estate)
     title = f"{kind.title} on {len(members)} PCs of {len(schools)} schools"
@@ -138,6 +148,17 @@ def _of_estate(kind: Kind, cases: Sequence[Case], estate: Estate) -> Group | Non
         title += f": {all_of_them} {'run' if scope is Scope.BUILD else 'are'} {value}"
     key = shared_by(scope.value, value, kind.rule, kind.instance)
     return Group(key, scope, None, None, title[:300], Impact.SCHOOL, tuple(members))
+
+
+def _is_elsewhere(members: Sequence[Case], schools: Counter[int], before: Sequence[dt.datetime], estate: Estate) -> bool:
+    """True where those outside the school that has most of them are too many to be there by chance in its time."""
+    most, count = schools.most_common(1)[0]
+    began = [case.since for case in members]
+    lasted = max(began) - min(began) + FORERUNNER
+    machines = sum(count for school, count in estate.schools.items() if school != most)
+    earlier = sum(1 for moment in before if moment < min(began))
+    expected = (earlier + machines / PC_MONTHS_EACH) * (lasted / MONTH)
+    return tail(len(members) - count, expected) < ELSEWHERE_CHANCE
 
 
 def _in_common(members: Sequence[Case], estate: Estate) -> tuple[Scope, str, float]:

@@ -17,6 +17,7 @@ from fettle_protocol.policy import Policy, Severity
 from fettle_server.db import as_json, bulk_update, to_ms
 from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.causes.cases import Waiting, openings
+from fettle_server.proactive.causes.ending import is_over, leftovers
 from fettle_server.proactive.causes.families import spread_of, wider_keys
 from fettle_server.proactive.causes.rules import LEAST, RECENT, Case, Group
 from fettle_server.proactive.rules import SERVER_RULES, TEST, standing
@@ -25,6 +26,7 @@ from fettle_server.proactive.stages import orders
 from fettle_server.proactive.stages.rules import (
     AGAIN,
     FLAPS_FROM,
+    HEARD_FOR,
     JOINS,
     STAGES,
     Facts,
@@ -39,7 +41,6 @@ from fettle_server.proactive.stages.rules import (
 )
 from fettle_server.proactive.stages.trail import Trail, ended, next_stage
 from fettle_server.proactive.tables import Fault
-from fettle_server.reactive import rules as incidents
 from fettle_server.reactive.intake import Board, Finding, Ticket
 from fettle_server.reactive.rules import Scope
 from fettle_server.reactive.tables import Incident, IncidentEntry
@@ -142,7 +143,7 @@ class Telling:
                 moved += faults
                 self._board.merge(other, ticket, self._now)
         self._adopt(ticket, moved)
-        if is_open:
+        if is_open and moved:
             self._board.joined(ticket, self._now, f"{len(moved)} more faults are part of it", {}, faults=len(moved))
         else:
             ticket.open_faults += len(moved)
@@ -211,6 +212,10 @@ class Telling:
         now = self._faults.get(fault.id)
         if now is None or now.id in self._moves or now.stage != fault.stage:
             return
+        again = fault.heard_again(self._now)
+        if again is not None:
+            self._moves[now.id] = (now.id, None, now.stage, fault.reason, to_ms(again), as_json(now.trail))
+            return
         hold = self._ask(fault)
         if hold is None or hold.stage in JOINS:
             self._tell(fault, now)
@@ -251,7 +256,7 @@ class Telling:
             ],
             incident=own.number if own is not None and own.is_open else None,
         )
-        has_looked = fault.stage in (Stage.GATHERING, Stage.LATE)
+        has_looked = fault.stage == Stage.GATHERING or bool(fault.split_from)
         return ask(facts, around, self._now, AGAIN if has_looked else STAGES[:-1])
 
     def _tell(self, fault: Waiting, now: _Fault) -> None:
@@ -309,21 +314,28 @@ class Telling:
         return self._now - last if last is not None else dt.timedelta(0)
 
     def _split(self, ticket: Ticket) -> bool:
-        """Where most of a wider cause is well again, it is over, and what is still ill is looked at by itself."""
-        ill = [fault for fault in self._of_number.get(ticket.number, []) if fault.id not in self._moves]
+        """Resolve a wider cause that is over: what is still ill is looked at by itself, what is unheard is waited for."""
         counted = sa.select(sa.func.count()).where(Fault.incident_number == ticket.number, Fault.stage == Stage.PARENT)
         total = self._tx.scalar(counted) or 0
-        if not ill or total - len(ill) < incidents.SPLIT_SHARE * total:
+        ill = [fault for fault in self._of_number.get(ticket.number, []) if fault.id not in self._moves]
+        rest = leftovers(self._tx, [fault.id for fault in ill], ticket, self._now)
+        if not ill or not is_over(total - len(ill), len(rest.ill)):
             return False
         reason = f"Still ill after incident {ticket.number} was over"
         for fault in ill:
-            trail = next_stage(fault.trail, Stage.GATHERING, reason, to_ms(self._now))
-            trail[-1]["split_from"] = ticket.cause
-            self._move(fault, None, Hold(Stage.GATHERING, reason, self._now), trail)
+            if fault.id in rest.ill:
+                self._go_on(fault, ticket, Hold(Stage.GATHERING, reason, self._now))
+            else:
+                waits = f"Incident {ticket.number} is over; this PC has not been heard of since"
+                self._go_on(fault, ticket, Hold(Stage.LATE, waits, self._now + HEARD_FOR))
         ticket.open_faults = 0
-        text = f"Over for {total - len(ill)} of {total}; the {len(ill)} that are still ill go on by themselves"
-        self._board.resolve(ticket, self._now, text)
+        self._board.resolve(ticket, self._now, rest.sentence(total - len(ill), total))
         return True
+
+    def _go_on(self, fault: _Fault, ticket: Ticket, hold: Hold) -> None:
+        trail = next_stage(fault.trail, hold.stage, hold.reason, to_ms(self._now))
+        trail[-1]["split_from"] = ticket.cause
+        self._move(fault, None, hold, trail)
 
     # ---- writing ----
 

@@ -16,6 +16,7 @@ from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.presence import rules
 from fettle_server.proactive.presence.rules import Expectation
 from fettle_server.proactive.rules import ABSENT, RECOVERED, SETTLED, Clear, Raise, Signal
+from fettle_server.proactive.stages.rules import Stage
 from fettle_server.proactive.tables import Fault
 
 IS_ABSENT = sa.text("faults.rule = 'absent' AND faults.cleared_at IS NULL")
@@ -90,13 +91,16 @@ def absences(tx: sa.Connection) -> tuple[Absence, ...]:
 
 
 def clear_those_back(look: Look, raised: tuple[Absence, ...]) -> None:
-    """Absences of endpoints that are there again for a minute, or were meanwhile, or that nobody expects any more, are over."""
+    """Absences of endpoints that are there again for a minute, or were meanwhile, or that nobody expects any more, are over.
+
+    So are those that a wider cause left behind: whether such a PC is missed by itself is asked anew on the next school day.
+    """
     at_ms = to_ms(look.now)
     for absence in raised:
         back_ms = at_ms if absence.connected_since is None else to_ms(absence.connected_since)
         if is_back(absence, look.now):
             clear = Clear(at_ms, ABSENT, "", RECOVERED, 0.0, min(back_ms, at_ms), [], False)
-        elif look.expects(absence.endpoint_class) is Expectation.NEVER:
+        elif absence.stage == Stage.LATE or look.expects(absence.endpoint_class) is Expectation.NEVER:
             clear = Clear(at_ms, ABSENT, "", SETTLED, 0.0, at_ms, [], False)
         else:
             continue

@@ -24,6 +24,8 @@ QUIET_LEAST, QUIET_MOST = dt.timedelta(hours=2), dt.timedelta(hours=24)
 _QUIET_INTERVALS = 4
 LONG_AGO = dt.timedelta(minutes=2)
 """What began and ended longer ago than this is history when it is told."""
+HEARD_FOR = dt.timedelta(minutes=5)
+"""A machine that was away must be heard for so long before what it was ill with counts: its word that it is over may be due."""
 COVERED_BEFORE = dt.timedelta(minutes=30)
 """A wider cause is told only once several machines have been missed: it began up to so long before its incident."""
 COVERS_AFTER = dt.timedelta(minutes=30)
@@ -111,6 +113,8 @@ class Facts:
     gather: dt.timedelta = dt.timedelta(0)
     hold_until: dt.datetime | None = None
     over_at: dt.datetime | None = None
+    is_late: bool = False
+    """It began before its endpoint was connected: nobody could be told of it then, and its end may be about to be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +197,7 @@ def duplicate(_facts: Facts, around: Surroundings, _now: dt.datetime) -> Hold | 
 def gathering(facts: Facts, around: Surroundings, now: dt.datetime) -> Hold | None:
     """Its rule may have a wider cause: look around for others before it is told by itself."""
     until = max((moment for moment in (now + facts.gather, facts.hold_until) if moment is not None), default=now)
-    if until <= now or _is_history(facts, now) or _covering(facts, around, now) is not None:
+    if until <= now or _is_history(facts, now) or _covering(facts, around, now) is not None or _waits_for_its_end(facts):
         return None
     return Hold(Stage.GATHERING, "Looking around for a wider cause before it is told", until)
 
@@ -203,10 +207,12 @@ def late(facts: Facts, around: Surroundings, now: dt.datetime) -> Hold | None:
     covering = _covering(facts, around, now)
     if covering is not None:
         reason = f"Told late: it fell into incident {covering.number}: {covering.title}"
-        until = None if facts.over_at is not None else now + LONG_AGO
+        until = None if facts.over_at is not None else now + HEARD_FOR
         return Hold(Stage.LATE, _short(reason), until, parent=covering.number)
     if facts.spread == Spread.PLACE and _is_history(facts, now):
         return Hold(Stage.LATE, "Told late: it was over before it could be told")
+    if _waits_for_its_end(facts):
+        return Hold(Stage.LATE, "Told late: it began while the PC could not be heard, and may be over", now + HEARD_FOR)
     return None
 
 
@@ -255,6 +261,10 @@ def _ordered(stage: Stage, facts: Facts, around: Surroundings, now: dt.datetime)
             reason = f"{what[0].upper()}{what[1:]}: {order.reason}" if order.reason else f"{what[0].upper()}{what[1:]}"
             return Hold(stage, _short(reason), until, order=order.id)
     return None
+
+
+def _waits_for_its_end(facts: Facts) -> bool:
+    return facts.is_late and facts.spread == Spread.PLACE and facts.over_at is None
 
 
 def _is_history(facts: Facts, now: dt.datetime) -> bool:

@@ -59,7 +59,18 @@ def test_what_nearly_everybody_has_is_nothing_in_common():
 
 def test_one_school_with_a_stray_elsewhere_is_the_schools_own():
     alike = cases(1, 20, minutes=0.2) + cases(2, 1, 30, minutes=0.1)
-    assert [group.school_id for group in kinds(SPOOLER, alike, estate())] == [1]
+    often = [(NOW - dt.timedelta(days=day), 2) for day in range(1, 29)]
+    assert [group.school_id for group in kinds(SPOOLER, alike, estate(before=often))] == [1]
+
+
+def test_one_elsewhere_that_can_hardly_be_chance_makes_it_a_cause_of_several_schools():
+    alike = cases(1, 20, minutes=0.2) + cases(2, 1, 30, minutes=0.1)
+    assert [group.school_id for group in kinds(SPOOLER, alike, estate())] == [None]
+
+
+def test_the_first_of_a_burst_belongs_to_it():
+    alike = cases(1, 1, 100, minutes=-0.3) + cases(1, 8, minutes=0.5)
+    assert [len(group.members) for group in kinds(SPOOLER, alike, estate())] == [9]
 
 
 def test_one_machine_counts_once():

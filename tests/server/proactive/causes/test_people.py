@@ -7,6 +7,7 @@ import datetime as dt
 import pytest
 import sqlalchemy as sa
 from fettle_server.estate.people.rules import SYSTEM
+from fettle_server.journal.tables import Entry
 from fettle_server.reactive import actions as people
 from fettle_server.reactive.tables import Incident
 
@@ -49,3 +50,16 @@ def test_what_came_and_went_stays_open_when_a_person_reopens_it(scene):
     act(scene, DAY, people.reopen, 1, "it is not")
     scene.look(DAY + 10)
     assert scene.incidents()[0][2] == "new"
+
+
+def test_a_batch_that_joins_a_cause_of_many_schools_tells_each_school_once(scene):
+    names = [f"School {number}" for number in range(6)]
+    pks = {name: scene.pcs(6, school=name) for name in names}
+    scene.fall([pks[name][0] for name in names], 0, "service-stopped", "Spooler")
+    scene.look_until(0, 700, step=50)
+    before = scene.store.value(sa.select(sa.func.count()).select_from(Entry).where(Entry.kind == "incident.joined"))
+    assert [row[0] for row in scene.incidents()] == ["service"]
+    scene.fall([pk for some in pks.values() for pk in some[1:]], 800, "service-stopped", "Spooler")
+    after = scene.store.value(sa.select(sa.func.count()).select_from(Entry).where(Entry.kind == "incident.joined"))
+    assert after - before == len(names)
+    assert scene.incidents()[0][3] == 36

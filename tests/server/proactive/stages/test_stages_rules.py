@@ -94,7 +94,7 @@ def test_what_is_over_when_it_is_told_and_fell_into_a_wider_cause_is_late(resolv
 def test_what_fell_into_a_wider_cause_and_lasts_is_looked_at_again():
     facts = dataclasses.replace(PLACE, at=NOW - 50 * MINUTE)
     hold = ask(facts, Surroundings(wider=[wider(resolved=-10 * MINUTE)]), NOW)
-    assert (hold.stage, hold.until) == (Stage.LATE, NOW + 2 * MINUTE)
+    assert (hold.stage, hold.until) == (Stage.LATE, NOW + 5 * MINUTE)
     assert ask(facts, Surroundings(wider=[wider(resolved=-10 * MINUTE)]), NOW, AGAIN) is None
 
 

@@ -1,0 +1,85 @@
+"""When a wider cause is over although some of its machines have not said so, and what becomes of those.
+
+A machine that nobody hears can neither be well nor ill: it was switched off meanwhile, or it is still cut off. Which of the
+two is told by its room: where some of a room are back, the others are off; where none is, the room is still lost.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from fettle_protocol.policy import EndpointClass
+
+from fettle_server.estate.tables import Endpoint
+from fettle_server.proactive.causes.rules import LEAST
+from fettle_server.proactive.rules import ABSENT
+from fettle_server.proactive.stages.rules import HEARD_FOR, Stage
+from fettle_server.proactive.tables import Fault
+from fettle_server.reactive.rules import SPLIT_SHARE
+from fettle_server.reactive.tickets import Ticket
+
+_LEAST_BACK = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Leftovers:
+    """The faults (ids) that a wider cause leaves behind: of machines that are heard and ill, and of those that are unheard."""
+
+    ill: frozenset[int]
+    unheard: frozenset[int]
+
+    def sentence(self, over: int, total: int) -> str:
+        """What its last line says of them."""
+        words = [f"Over for {over} of {total}"]
+        if self.ill:
+            words.append(f"{len(self.ill)} that are still ill go on by themselves")
+        if self.unheard:
+            words.append(f"{len(self.unheard)} have not been heard of since")
+        return "; ".join(words)
+
+
+def is_over(recovered: int, ill: int) -> bool:
+    """True where enough of those that can be heard are well again."""
+    return recovered >= _LEAST_BACK and recovered >= SPLIT_SHARE * (recovered + ill)
+
+
+def leftovers(tx: sa.Connection, ids: Sequence[int], ticket: Ticket, now: dt.datetime) -> Leftovers:
+    """Sort the open faults of a shared incident by whether their machines can be heard."""
+    columns = (
+        Fault.id, Fault.rule, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.connected, Endpoint.connected_since
+    )  # fmt: skip
+    rows = tx.execute(
+        sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk).where(Fault.id.in_(sorted(ids)))
+    ).all()
+    lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows])
+    ill = {row.id for row in rows if _is_ill(row, lost, now)}
+    return Leftovers(frozenset(ill), frozenset(row.id for row in rows) - ill)
+
+
+def _is_ill(row: sa.Row[int, str, int | None, str, bool, dt.datetime | None], lost: frozenset[int], now: dt.datetime) -> bool:
+    if row.rule == ABSENT and row.endpoint_class == EndpointClass.SERVER:
+        return True
+    if row.room_id in lost:
+        return True
+    heard = row.connected and (row.connected_since is None or now - row.connected_since >= HEARD_FOR)
+    return bool(heard and row.rule != ABSENT)
+
+
+def _rooms_without_return(tx: sa.Connection, ticket: Ticket, left: Sequence[int | None]) -> frozenset[int]:
+    """Rooms of which several are left and nobody is back; of one room's own incident there is none."""
+    if ticket.room_id is not None or ticket.school_id is None:
+        return frozenset()
+    back = set(
+        tx.scalars(
+            sa.select(Endpoint.room_id)
+            .join(Fault, Fault.endpoint_pk == Endpoint.pk)
+            .where(Fault.incident_number == ticket.number, Fault.stage == Stage.PARENT, Fault.cleared_at.is_not(None))
+            .distinct()
+        )
+    )
+    counted = Counter(room for room in left if room is not None and room not in back)
+    return frozenset(room for room, count in counted.items() if count >= LEAST)
