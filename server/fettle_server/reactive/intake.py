@@ -305,9 +305,21 @@ class Board:
         ticket.title, ticket.rule = found.title, found.rule
 
     def _journal(self) -> list[Line]:
-        schools = touched(self._tx, (ticket.number for ticket, _, _ in self._lines if ticket.school_id is None))
-        lines = (for_each_school(self._line(*line), schools.get(line[0].number, ())) for line in self._lines)
+        told = self._told_once()
+        schools = touched(self._tx, (ticket.number for ticket, _, _ in told if ticket.school_id is None))
+        lines = (for_each_school(self._line(*line), schools.get(line[0].number, ())) for line in told)
         return [line for copies in lines for line in copies]
+
+    def _told_once(self) -> list[tuple[Ticket, str, dict[str, Any]]]:
+        """The journal's lines, of a shared incident one of each kind: each is copied to all of its schools."""
+        seen: set[tuple[int, str]] = set()
+        told: list[tuple[Ticket, str, dict[str, Any]]] = []
+        for ticket, kind, detail in self._lines:
+            if ticket.is_shared and (ticket.number, kind) in seen:
+                continue
+            seen.add((ticket.number, kind))
+            told.append((ticket, kind, detail))
+        return told
 
     def _line(self, ticket: Ticket, kind: str, detail: dict[str, Any]) -> Line:
         return Line(

@@ -170,7 +170,7 @@ def incident(tx: sa.Connection, person: Person, number: int) -> IncidentDetail |
     return IncidentDetail(
         **row._asdict(),
         faults=faults_of(tx, [number]).get(number, ()),
-        timeline=_timeline(tx, number),
+        timeline=_timeline(tx, person, number),
         assignees=people_for(tx, Act.WORK_INCIDENTS, *reached(tx, number, row.school_id)),
         allowed=frozenset(deed.value for deed in _allowed(person, row)),
         children=_children(tx, person, number) if row.scope != Scope.ENDPOINT else (),
@@ -363,8 +363,8 @@ def _capped_count(tx: sa.Connection, fitting: sa.Select[Any]) -> int | None:
     return count if count <= COUNT_CAP else None
 
 
-def _timeline(tx: sa.Connection, number: int) -> tuple[TimelineEntry, ...]:
-    """Oldest first; of a story without end the newest thousand lines."""
+def _timeline(tx: sa.Connection, person: Person, number: int) -> tuple[TimelineEntry, ...]:
+    """Oldest first; of a story without end the newest thousand lines. What PCs of other schools did is not told."""
     columns = (
         IncidentEntry.id,
         IncidentEntry.at,
@@ -376,7 +376,16 @@ def _timeline(tx: sa.Connection, number: int) -> tuple[TimelineEntry, ...]:
     newest = (
         sa.select(*columns).where(IncidentEntry.incident_number == number).order_by(IncidentEntry.id.desc()).limit(_TIMELINE)
     )
-    return tuple(TimelineEntry(*row) for row in reversed(tx.execute(newest).all()))
+    entries = [TimelineEntry(*row) for row in reversed(tx.execute(newest).all())]
+    named = {str(entry.detail["endpoint_id"]) for entry in entries if entry.detail.get("endpoint_id")}
+    hidden = named - _seen_endpoints(tx, person, named)
+    return tuple(entry for entry in entries if entry.detail.get("endpoint_id") not in hidden)
+
+
+def _seen_endpoints(tx: sa.Connection, person: Person, ids: set[str]) -> set[str]:
+    if person.schools is None or not ids:
+        return ids
+    return set(tx.scalars(sa.select(Endpoint.id).where(Endpoint.id.in_(sorted(ids)), *scoped(person))))
 
 
 def _allowed(person: Person, row: Any) -> frozenset[Deed]:

@@ -12,10 +12,11 @@ from fettle_server import paging
 from fettle_server.estate.people import actions as people
 from fettle_server.estate.people import queries as people_queries
 from fettle_server.estate.people.rules import SYSTEM, Person, Role
+from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.queries import IncidentFilter, IncidentQueryError
-from fettle_server.reactive.tables import Incident, IncidentSchool
+from fettle_server.reactive.tables import Incident, IncidentEntry, IncidentSchool
 
 _causes = itertools.count()
 
@@ -199,3 +200,21 @@ def test_wider_incident_shows_its_pcs_to_the_people_of_each_school_that_it_touch
     assert [child.endpoint for child in found.children] == ["a"]
     assert (row.endpoints, row.scope, row.school_id, row.school) == (2, "service", None, "")
     assert "resolve" in found.allowed
+
+
+def test_a_story_of_several_schools_names_only_pcs_of_the_readers(store: Any, now: dt.datetime) -> None:
+    here, there = store.school(), store.school("There")
+    store.endpoint("pc-here"), store.endpoint("pc-there", "There")
+    ids = {row.name: row.id for row in store.rows(sa.select(Endpoint.name, Endpoint.id))}
+    number = _incident(store, now, school_id=None, scope="service")
+    with store.begin() as tx:
+        tx.execute(sa.insert(IncidentSchool), [{"incident_number": number, "school_id": school} for school in (here, there)])
+        entry = {"incident_number": number, "at": now, "kind": "joined", "actor": "system"}
+        told = [entry | {"text": f"{name}: Spooler has stopped", "detail": {"endpoint_id": ids[name]}} for name in sorted(ids)]
+        tx.execute(sa.insert(IncidentEntry), [*told, entry | {"text": "12 more faults are part of it", "detail": {}}])
+        of_one = queries.incident(tx, Person(7, "eve", Role.TECHNICIAN, frozenset({here})), number)
+        of_all = queries.incident(tx, SYSTEM, number)
+    assert of_one is not None
+    assert of_all is not None
+    assert [line.text for line in of_one.timeline] == ["pc-here: Spooler has stopped", "12 more faults are part of it"]
+    assert len(of_all.timeline) == 3
