@@ -18,6 +18,7 @@ from fettle_server.estate.calendars import actions as calendars
 from fettle_server.estate.calendars.rules import Kind
 from fettle_server.estate.calendars.views import NewEntry
 from fettle_server.estate.enrolment import actions as enrolment
+from fettle_server.estate.people import queries as people_queries
 from fettle_server.estate.people.rules import SYSTEM, Role
 from fettle_server.estate.rooms import actions as rooms
 from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
@@ -319,7 +320,9 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(console_opener, tmp_path_factory):
-    """Made once: nothing that a request does outlives it."""
+    """Made once: nothing that a request does outlives it, and however long it takes, no session is touched for it."""
+    touching = pytest.MonkeyPatch()
+    touching.setattr(people_queries, "TOUCH_EVERY", dt.timedelta(days=1))
     console = console_opener(tmp_path_factory.mktemp("permissions"), sign_in_limit="1000 per minute")
     console.person("ada", Role.ADMINISTRATOR)
     console.person("tom", Role.TECHNICIAN, "Harbour School")
@@ -332,7 +335,8 @@ def world(console_opener, tmp_path_factory):
         rooms.make_room(tx, SYSTEM, 1, "Room of harbour", now=clock.utc_now())
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
         _add_problem(tx)
-    return _world(console)
+    yield _world(console)
+    touching.undo()
 
 
 def _add_problem(tx: sa.Connection) -> None:
