@@ -242,12 +242,12 @@ class _Round:
         at = from_ms(signal.at_ms)
         ticket = self._board.raised(self._finding(patient, signal))
         if not ticket.is_shared and ticket.quiet_until is not None and _rapid(ticket, self._now):
-            is_news = hour_of(ticket.quiet_until - QUIET_LEAST) != hour_of(max(at, self._now))
-            until = max(at, self._now) + QUIET_LEAST
+            is_news = hour_of(ticket.quiet_until - QUIET_LEAST) != hour_of(at)
+            until = at + QUIET_LEAST
             self._board.comes_and_goes(ticket, at, until, "It still comes and goes" if is_news else "")
         elif hold is not None and hold.stage is Stage.FLAPPING and not ticket.is_shared:
             is_news = ticket.quiet_until is None or hour_of(openings[-1]) != hour_of(at)
-            until = max(at, self._now) + quiet_for([*openings, at])
+            until = at + quiet_for([*openings, at])
             self._board.comes_and_goes(ticket, at, until, hold.reason if is_news else "")
         return ticket
 

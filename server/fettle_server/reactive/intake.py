@@ -132,7 +132,7 @@ class Board:
             return
         ticket.open_faults = left
         if quiet is not None:
-            ticket.quiet_until = max(at, self._now) + quiet
+            ticket.quiet_until = at + quiet
             return
         ends = not left and ticket.is_open
         self.say(ticket, "fault cleared", None if ends else "incident.changed", at, title, detail)
@@ -157,6 +157,7 @@ class Board:
         """The cause turns out to be wider: the same incident goes on as that."""
         if ticket.endpoint_pk is not None:
             self.opened[ticket.endpoint_pk] -= 1
+        self._by_cause.pop(ticket.cause, None)
         ticket.cause, ticket.scope, ticket.title, ticket.rule = found.cause, found.scope, found.title, found.rule
         ticket.school_id, ticket.room_id, ticket.endpoint_pk = found.school_id, found.room_id, None
         ticket.quiet_until, ticket.is_changed = None, True

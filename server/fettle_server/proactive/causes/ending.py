@@ -23,6 +23,7 @@ from fettle_server.reactive.rules import SPLIT_SHARE
 from fettle_server.reactive.tickets import Ticket
 
 _LEAST_BACK = 2
+_CHUNK = 5000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,9 @@ def leftovers(tx: sa.Connection, ids: Sequence[int], ticket: Ticket, now: dt.dat
     columns = (
         Fault.id, Fault.rule, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.connected, Endpoint.connected_since
     )  # fmt: skip
-    rows = tx.execute(
-        sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk).where(Fault.id.in_(sorted(ids)))
-    ).all()
+    statement = sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
+    pieces = (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
+    rows = [row for piece in pieces for row in tx.execute(statement.where(Fault.id.in_(piece)))]
     lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows])
     ill = {row.id for row in rows if _is_ill(row, lost, now)}
     return Leftovers(frozenset(ill), frozenset(row.id for row in rows) - ill)

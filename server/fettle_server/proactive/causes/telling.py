@@ -20,7 +20,7 @@ from fettle_server.proactive.causes.cases import Waiting, openings
 from fettle_server.proactive.causes.ending import is_over, leftovers
 from fettle_server.proactive.causes.families import spread_of, wider_keys
 from fettle_server.proactive.causes.rules import LEAST, RECENT, Case, Group
-from fettle_server.proactive.rules import SERVER_RULES, TEST, standing
+from fettle_server.proactive.rules import FORECASTS, SERVER_RULES, TEST, standing
 from fettle_server.proactive.sentences import length
 from fettle_server.proactive.stages import orders
 from fettle_server.proactive.stages.rules import (
@@ -49,6 +49,8 @@ from fettle_server.reactive.tickets import ACTOR
 _CHUNK = 5000
 _MOVE = bulk_update(Fault, Fault.id, "incident_number", "stage", "stage_reason", "held_until", "trail")
 _COUNT = bulk_update(Endpoint, Endpoint.pk, "open_incidents")
+_COUNTED = ("", Stage.PARENT)
+"""The stages of a fault that its incident counts."""
 _RANK = {Scope.ENDPOINT: 0, Scope.ROOM: 1, Scope.SCHOOL: 2, Scope.SERVICE: 2, Scope.MODEL: 3, Scope.BUILD: 3}
 
 
@@ -97,14 +99,15 @@ class Telling:
         pks = {case.endpoint_pk for case in members} | {fault.endpoint_pk for fault in due} | {row[1] for row in belonging}
         pks |= self._endpoints_of(numbers)
         self._lock(pks)
+        keys = {group.key for group in groups} | {key for fault in due for key in self._causes(fault)}
+        self._board.read(keys, numbers, self._now)
+        # What came to a shared incident meanwhile goes with it: who would change it needs the incident, which is locked now.
         for row in (*_rows(self._tx, Fault.id, ids), *_rows(self._tx, Fault.incident_number, numbers)):
-            if row[1] in self._open_incidents:  # what came to such an incident meanwhile is not locked: it stays as it is
+            if row[1] in self._open_incidents or row[2] in numbers:
                 self._faults.setdefault(row[0], _Fault(row))
         for one in self._faults.values():
             if one.number is not None:
                 self._of_number.setdefault(one.number, []).append(one)
-        keys = {group.key for group in groups} | {key for fault in due for key in self._causes(fault)}
-        self._board.read(keys, numbers, self._now)
         self._touched = _touched_by_people(self._tx, numbers)
         self._openings = openings(self._tx, [fault.endpoint_pk for fault in due], self._now) if due else {}
 
@@ -283,6 +286,7 @@ class Telling:
                 origin="server" if fault.rule in SERVER_RULES else "agent",
                 room_id=fault.room_id,
                 is_test=means.topic == TEST,
+                urgency="low" if fault.rule in FORECASTS else "",
             )
         )
         known = self._openings.get((fault.endpoint_pk, fault.rule, fault.instance), [])
@@ -298,20 +302,23 @@ class Telling:
         ticket = self._board.ticket(number)
         if ticket is None or not ticket.is_open or ticket.quiet_until is None or ticket.quiet_until > self._now:
             return False
+        if ticket.is_shared:  # its faults are counted one by one: here they are counted anew
+            ticket.open_faults = sum(fault.stage in _COUNTED for fault in self._of_number.get(number, []))
         if not ticket.open_faults:
-            self._board.resolve(ticket, self._now, f"Resolved by itself: quiet for {length(self._quiet_time(number))}")
+            quiet = length(self._quiet_time(number, ticket.quiet_until))
+            self._board.resolve(ticket, ticket.quiet_until, f"Resolved by itself: quiet for {quiet}")
             return False
         ticket.quiet_until, ticket.is_changed = None, True
         if not ticket.is_shared:
             return False
         return self._split(ticket)
 
-    def _quiet_time(self, number: int) -> dt.timedelta:
-        """How long ago the incident's last fault was over."""
+    def _quiet_time(self, number: int, until: dt.datetime) -> dt.timedelta:
+        """How long the incident's last fault was over by then."""
         last = self._tx.scalar(
             sa.select(sa.func.max(Fault.cleared_at, type_=Fault.cleared_at.type)).where(Fault.incident_number == number)
         )
-        return self._now - last if last is not None else dt.timedelta(0)
+        return until - last if last is not None else dt.timedelta(0)
 
     def _split(self, ticket: Ticket) -> bool:
         """Resolve a wider cause that is over: what is still ill is looked at by itself, what is unheard is waited for."""

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import sqlalchemy as sa
+from fettle_server.proactive.actions import judge
+from fettle_server.proactive.rules import Clear, Raise
 from fettle_server.reactive.tables import Incident, IncidentEntry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+NOW = dt.datetime(2026, 11, 23, 9, 0, tzinfo=dt.UTC)
 HOUR = 3600
 OPENINGS = ("opened", "reopened", "resolved")
 
@@ -90,3 +95,19 @@ def test_each_opening_closes_exactly_once_and_nothing_that_lasts_is_lost(scene, 
 def entries_of(scene):
     columns = (IncidentEntry.kind, IncidentEntry.incident_number)
     return [tuple(row) for row in scene.store.rows(sa.select(*columns).order_by(IncidentEntry.id))]
+
+
+def test_what_came_and_went_weeks_ago_holds_nothing_open_when_it_is_told(scene):
+    (pk,) = scene.pcs(1)
+    three_weeks = 21 * 24 * HOUR
+    said = []
+    for start in range(0, 6000, 600):
+        begun, over = (int((NOW + dt.timedelta(seconds=at)).timestamp() * 1000) for at in (start, start + 300))
+        said.append((pk, Raise(begun, "disk-full", "C:", "ill", 1.0, begun, [], 1, "", False)))
+        said.append((pk, Clear(over, "disk-full", "C:", "recovered", 0.0, over, [], False)))
+    with scene.store.begin() as tx:
+        judge(tx, said, now=NOW + dt.timedelta(seconds=three_weeks), reopen_within=dt.timedelta(minutes=30))
+    scene.look(three_weeks + 2)
+    ((_, _, state, _, resolved_at),) = scene.incidents(Incident.resolved_at)
+    assert state == "resolved"
+    assert resolved_at < NOW + dt.timedelta(days=1)

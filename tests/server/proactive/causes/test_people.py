@@ -8,6 +8,8 @@ import pytest
 import sqlalchemy as sa
 from fettle_server.estate.people.rules import SYSTEM
 from fettle_server.journal.tables import Entry
+from fettle_server.proactive.stages.actions import add_silence
+from fettle_server.proactive.stages.views import Reach
 from fettle_server.reactive import actions as people
 from fettle_server.reactive.tables import Incident
 
@@ -63,3 +65,24 @@ def test_a_batch_that_joins_a_cause_of_many_schools_tells_each_school_once(scene
     after = scene.store.value(sa.select(sa.func.count()).select_from(Entry).where(Entry.kind == "incident.joined"))
     assert after - before == len(names)
     assert scene.incidents()[0][3] == 36
+
+
+def test_a_forecast_that_was_silenced_is_of_low_urgency_when_it_is_told(scene):
+    (pk,) = scene.pcs(1)
+    with scene.store.begin() as tx:
+        add_silence(tx, SYSTEM, Reach(), until=NOW + dt.timedelta(hours=1), reason="builders", now=NOW)
+    scene.fall([pk], 60, "disk-will-fill", "C:", severity="watch")
+    scene.look(3600)
+    assert scene.store.rows(sa.select(Incident.urgency)) == [("low",)]
+
+
+def test_a_wider_incident_whose_count_is_wrong_still_ends(scene):
+    pks = scene.pcs(6, scene.room("Room 1"))
+    scene.fall(pks, 0)
+    scene.look_until(0, 100)
+    with scene.store.begin() as tx:
+        tx.execute(sa.update(Incident).values(open_faults=Incident.open_faults + 1))
+    scene.recover(pks, 200)
+    assert scene.incidents()[0][2] == "new"
+    scene.look(900)
+    assert scene.incidents()[0][2:] == ("resolved", 0)
