@@ -21,7 +21,7 @@ from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, In
 from fettle_server.journal.actions import record
 from fettle_server.proactive.queries import current_policy
 
-from demo import coming, inventory, places, troubles
+from demo import coming, inventory, notices, places, rulings, storms, troubles
 from demo.pcs import BEGAN_MINUTES, ILL, WATCH, Pc
 from demo.readings import Curve, curves, key_of
 
@@ -48,6 +48,9 @@ def fill(tx: sa.Connection, now: dt.datetime, *, healthy: bool = False) -> list[
     start = now - dt.timedelta(days=90)
     tx.execute(sa.delete(School))
     tx.execute(sa.insert(School), [{"id": i, "name": name, "created_at": start} for i, (name, _) in enumerate(SCHOOLS, 1)])
+    staff = [_person(tx, name, role, now) for name, role in (("morag", Role.TECHNICIAN), ("ewan", Role.TECHNICIAN))]
+    if not healthy:
+        rulings.rules(tx, staff[0], now)
     policy = current_policy(tx)
     tx.execute(sa.insert(Endpoint), [_endpoint(pc, policy, now) for pc in pcs])
     tx.execute(sa.insert(Certificate), [_certificate(pc, now) for pc in pcs])
@@ -55,11 +58,16 @@ def fill(tx: sa.Connection, now: dt.datetime, *, healthy: bool = False) -> list[
     for pc in pcs:
         _readings(tx, pc, now)
     places.fill(tx, pcs, now)
-    staff = [_person(tx, name, role, now) for name, role in (("morag", Role.TECHNICIAN), ("ewan", Role.TECHNICIAN))]
     if not healthy:
+        notices.ways(tx, now - dt.timedelta(days=40))
+        notices.proved(tx, staff[0], now)
         troubles.past(tx, pcs, policy, now)
+        storms.past(tx, pcs, now)
         troubles.present(tx, pcs, policy, staff, now)
+        storms.present(tx, pcs, staff, now)
         coming.fill(tx, pcs, now)
+        rulings.problems(tx, staff, now)
+        notices.tell(tx, now - dt.timedelta(minutes=2), down="webhook")
     record(
         tx,
         "endpoint.enrolled",
@@ -105,7 +113,8 @@ def _endpoint(pc: Pc, policy: Policy, now: dt.datetime) -> dict[str, Any]:
     seen = now - dt.timedelta(seconds=pc.pk % 240) if pc.heard else now - dt.timedelta(hours=3 + pc.pk % 90)
     return {
         "pk": pc.pk, "id": pc.id, "school_id": pc.school_id, "name": pc.name, "system": pc.system, "system_version": pc.version,
-        "agent_version": "0.1.0", "model": pc.model, "serial": f"5CG{pc.id[:7].upper()}", "policy_version": policy.version,
+        "agent_version": "0.1.0", "model": pc.model, "serial": f"5CG{pc.id[:7].upper()}",
+        "policy_version": policy.version if pc.heard else 1,
         "search": f"{pc.name} {pc.model} 5cg{pc.id[:7]}".lower(), "connected": pc.heard,
         "connected_since": now - dt.timedelta(hours=3, minutes=pc.pk % 60) if pc.heard else None,
         "address": f"10.{pc.school_id}.4.{pc.pk % 250 + 2}", "last_seen": seen, "state": state,

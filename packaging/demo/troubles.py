@@ -12,12 +12,14 @@ from fettle_protocol.policy import Policy, Rule
 from fettle_server.db import to_ms
 from fettle_server.estate.people.rules import Person
 from fettle_server.journal.actions import record
+from fettle_server.notify.actions import Message, enqueue
 from fettle_server.proactive.rules import standing
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive import actions as desk
 from fettle_server.reactive.rules import priority_of
 from fettle_server.reactive.tables import Incident, IncidentEntry
 
+from demo import notices
 from demo.pcs import BEGAN_MINUTES, INSTANCES, Pc
 from demo.readings import Curve
 
@@ -28,6 +30,7 @@ def present(tx: sa.Connection, pcs: list[Pc], policy: Policy, staff: list[Person
     for i, pc in enumerate(broken):
         began = now - dt.timedelta(minutes=BEGAN_MINUTES[pc.fault] + 7 * i % 30)
         number = _incident(tx, pc, policy, began, None)
+        notices.tell(tx, began)
         if i % 3 == 1:
             person = staff[i % 2]
             desk.assign(tx, person, number, person.name, began + dt.timedelta(minutes=6))
@@ -87,6 +90,9 @@ def _incident(tx: sa.Connection, pc: Pc, policy: Policy, began: dt.datetime, end
             for kind, at, text in entries
         ],
     )
+    if not ended:
+        priority = priority_of({}, impact, urgency)
+        enqueue(tx, [Message("incident.opened", number, pc.school_id, priority, title, False, began)])
     detail = {"title": title, "endpoint_id": pc.id}
     record(tx, "incident.opened", f"endpoint:{pc.id}", f"incident:{number}", pc.school_id, detail, began)
     if ended:
