@@ -29,7 +29,7 @@ _NAMES = {stage.value: name for stage, name in NAMES.items()}
 _CASE = (
     Incident.number, Incident.title, Incident.state, Incident.priority, Incident.scope, Incident.opened_at,
     Incident.acknowledged_at, Incident.resolved_at, sa.func.coalesce(User.name, "").label("assignee"), Incident.merged_into,
-    Incident.quiet_until, Incident.is_test,
+    Incident.quiet_until, Incident.is_test, Incident.open_faults,
 )  # fmt: skip
 
 

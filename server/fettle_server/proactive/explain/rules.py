@@ -80,6 +80,7 @@ class Case:
     merged_into: int | None
     quiet_until: dt.datetime | None
     is_test: bool
+    open_faults: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +199,9 @@ def _stages(way: Way, names: Mapping[str, str], now: dt.datetime) -> list[Step]:
     steps = [_passed(entry, names) for entry in way.trail if entry.get("to_ms") is not None]
     if not way.stage:
         return steps or [Step(Kind.STAGE, "No stage held it back.")]
-    name = names.get(way.stage, way.stage)
+    by = _by(names.get(way.stage, way.stage), way.stage_reason)
     if way.cleared_at is not None:
-        text = f"It was held back by the stage “{name}” until it was over: {way.stage_reason}."
+        text = f"It was held back until it was over{by}."
         return [*steps, Step(Kind.STAGE, text, way.cleared_at)]
     until = ""
     if way.held_until is not None:
@@ -208,17 +209,23 @@ def _stages(way: Way, names: Mapping[str, str], now: dt.datetime) -> list[Step]:
         until = (
             f", for {length(left)} more at most" if left > dt.timedelta(seconds=1) else ", and is about to be looked at again"
         )
-    return [*steps, Step(Kind.STAGE, f"It is held back by the stage “{name}”{until}: {way.stage_reason}.", None, "held")]
+    return [*steps, Step(Kind.STAGE, f"It is held back{until}{by}.", None, "held")]
 
 
 def _passed(entry: Mapping[str, Any], names: Mapping[str, str]) -> Step:
     stage, reason = str(entry.get("stage", "")), str(entry.get("reason", "")).rstrip(".")
     begun = dt.datetime.fromtimestamp(int(entry.get("from_ms", 0)) / 1000, dt.UTC)
     ended = dt.datetime.fromtimestamp(int(entry["to_ms"]) / 1000, dt.UTC)
-    name = names.get(stage, stage)
+    by = _by(names.get(stage, stage), reason)
     if ended <= begun:
-        return Step(Kind.STAGE, f"The stage “{name}” let it join what people know already: {reason}.", begun)
-    return Step(Kind.STAGE, f"The stage “{name}” held it back for {length(ended - begun)}: {reason}.", begun)
+        return Step(Kind.STAGE, f"It joined what people know already{by}.", begun)
+    return Step(Kind.STAGE, f"It was held back for {length(ended - begun)}{by}.", begun)
+
+
+def _by(name: str, reason: str) -> str:
+    """The stage and its reason, told once where the reason begins with the stage's name."""
+    told = reason if reason.lower().startswith(name.lower()) else f"{name}: {reason}"
+    return f". {told[:1].upper()}{told[1:]}"
 
 
 def _incident(case: Case | None, now: dt.datetime) -> list[Step]:
@@ -233,7 +240,10 @@ def _incident(case: Case | None, now: dt.datetime) -> list[Step]:
         steps.append(Step(Kind.INCIDENT, text, incident=case.merged_into))
     if case.quiet_until is not None and case.resolved_at is None:
         left = length(max(case.quiet_until - now, dt.timedelta(0)))
-        steps.append(Step(Kind.INCIDENT, f"Its fault comes and goes: it stays open until nothing came for {left} more."))
+        text = f"Its fault comes and goes: it resolves by itself when nothing has come for {left} more."
+        if case.open_faults and case.scope != "endpoint":
+            text = f"Some of its PCs are well again: in {left} it is seen whether the others are ill by themselves."
+        steps.append(Step(Kind.INCIDENT, text))
     return [*steps, _person(case)]
 
 

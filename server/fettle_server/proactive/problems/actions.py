@@ -96,7 +96,7 @@ def _likenesses(tx: sa.Connection, policy: Policy, now: dt.datetime) -> list[Lik
     found: dict[tuple[Any, ...], Likeness] = {}
     for number, rule, instance, school_id, model, name in tx.execute(statement):
         kind = instance if spread_of(policy, rule) is Spread.KIND else ""
-        title = standing(policy, rule, kind, name).title
+        title = standing(policy, rule, instance, name).title
         one = Likeness(number, rule, kind, school_id, model, title)
         found.setdefault((number, school_id, model), one)
     return list(found.values())

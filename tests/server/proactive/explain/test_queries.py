@@ -42,7 +42,7 @@ def test_endpoint_is_explained_whole(store: Any, now: dt.datetime) -> None:
         assert queries.explain(tx, STRANGER, f"{1:032x}", now) is None
     assert found is not None
     assert [chain.rule for chain in found.why] == ["disk-full"]
-    assert "maintenance window" in found.why[0].steps[-1].text
+    assert "Maintenance window" in found.why[0].steps[-1].text
     standings = {line.rule: line.standing for line in found.rules}
     assert (standings["disk-full"], standings["processor-busy"]) == (Standing.RAISED, Standing.PENDING)
     assert found.presence[0].state == "well"

@@ -111,16 +111,16 @@ def test_stages_are_told_with_their_reasons() -> None:
     held = way(trail=trail, stage="window", stage_reason="Summer work", held_until=NOW + 60 * MINUTE)
     texts = [step.text for step in rules.chain(held, NAMES, NOW).steps if step.kind is Kind.STAGE]
     assert texts == [
-        "The stage “looking around” held it back for 1 minute: alone?.",
-        "The stage “duplicate” let it join what people know already: same disk.",
-        "It is held back by the stage “maintenance window”, for 1 hour more at most: Summer work.",
+        "It was held back for 1 minute. Looking around: alone?.",
+        "It joined what people know already. Duplicate: same disk.",
+        "It is held back, for 1 hour more at most. Maintenance window: Summer work.",
     ]
 
 
 @pytest.mark.parametrize(
     ("changes", "told", "configured", "says"),
     [
-        ({"stage": "window", "stage_reason": "Summer"}, [], True, "maintenance window"),
+        ({"stage": "window", "stage_reason": "Summer"}, [], True, "Maintenance window: Summer"),
         ({"incident": case()}, [], False, "No route is set up"),
         ({"incident": case()}, [], True, "no notice was written"),
         ({"incident": case(merged_into=9)}, [], True, "incident 9 speaks for it"),
