@@ -130,4 +130,7 @@ def _row(row: Any, policy: Policy) -> FaultRow:
         detail=row.detail,
         evidence=row.evidence,
         incident_number=row.incident_number,
+        stage=row.stage,
+        stage_reason=row.stage_reason,
+        held_until=row.held_until,
     )

@@ -32,3 +32,7 @@ class FaultRow:
     detail: str
     evidence: dict[str, Any]
     incident_number: int | None
+    stage: str
+    """What holds it back from being told just now (proactive.stages.rules.Stage), or did until it was over; empty: nothing."""
+    stage_reason: str
+    held_until: dt.datetime | None
