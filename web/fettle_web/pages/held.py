@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 from fettle_server.clock import utc_now
@@ -13,7 +15,7 @@ from fettle_server.estate.rooms import queries as rooms
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.stages import actions, queries
 from fettle_server.proactive.stages.rules import NAMES, Stage
-from fettle_server.proactive.stages.views import HeldFilter, Reach, StagesError
+from fettle_server.proactive.stages.views import HeldFilter, HeldRow, Reach, StagesError
 from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 
@@ -31,6 +33,9 @@ MEANINGS = {
     Stage.GATHERING: "It may have a wider cause: Fettle looks around for others first.",
     Stage.LATE: "It was told after it was over, or after the cause that it was part of.",
 }
+
+TOGETHER = 3
+"""From so many rows on that differ in their PC only, one line tells them all."""
 
 
 @pages.get("/proactive/held")
@@ -111,6 +116,7 @@ def _page(refused: str = "", at: str = "") -> str:
             found=once(lambda: queries.held(tx, person, wanted, after, PAGE_ROWS)),
             wanted=wanted,
             further=after,
+            alike=alike,
             address=address,
             repeats=ordering.repeats,
             refused=refused,
@@ -119,6 +125,15 @@ def _page(refused: str = "", at: str = "") -> str:
             form=request.form if refused else {},
             **_choices(tx, person),
         )
+
+
+def alike(rows: Sequence[HeldRow]) -> list[tuple[HeldRow, ...]]:
+    """Rows beside each other that tell the same of several PCs, held back for the same reason, together; any other alone."""
+    found: list[tuple[HeldRow, ...]] = []
+    for _, group in itertools.groupby(rows, lambda row: (row.stage, row.reason, row.title)):
+        together = tuple(group)
+        found += [together] if len(together) >= TOGETHER else [(row,) for row in together]
+    return found
 
 
 def _choices(tx: Connection, person: Person) -> dict[str, Any]:
