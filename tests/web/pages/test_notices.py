@@ -95,12 +95,12 @@ def test_a_test_that_is_not_taken_says_why(ada):
 
 def test_a_proof_begins_at_the_press_of_a_button(staffed):
     tom = staffed.client("tom")
-    assert "Never proved" in page(tom, "/proactive/proofs")
+    assert "never proved" in page(tom, "/proactive/proofs")
     tom.post("/proactive/proofs/1")
     shown = page(tom, "/proactive/proofs")
     assert "harbour-pc" in shown
     assert "hilltop" not in shown.lower()
-    assert "Running" in shown
+    assert "running" in shown
     assert staffed.value(sa.select(Proof.asked_by)) == "user:tom"
 
 

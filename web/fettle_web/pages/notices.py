@@ -149,6 +149,7 @@ def _page(error: str = "", key: str = "", status: int = 200) -> ResponseReturnVa
             days=rules.DAYS,
             time_words=rules.time_words,
             fresh=Wanted(),
+            now=utc_now(),
             mail_host=store.settings().mail_host,
             error=error,
             new_key=key,

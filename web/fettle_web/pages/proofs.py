@@ -13,12 +13,12 @@ from fettle_web import auth, store
 from fettle_web.pages.parts import pages, respond
 
 STEP_WORDS = {
-    "asked": "Asked for",
-    "raised": "Fault raised",
-    "opened": "Incident opened",
-    "told": "Notice taken",
-    "cleared": "Fault over",
-    "resolved": "Incident resolved",
+    "asked": "Asked",
+    "raised": "Fault",
+    "opened": "Incident",
+    "told": "Notice",
+    "cleared": "Over",
+    "resolved": "Resolved",
 }
 
 
