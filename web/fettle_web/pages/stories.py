@@ -39,9 +39,9 @@ def install(app: Flask) -> None:
 
 
 def level(row: IncidentRow) -> str:
-    """At which level its cause is, with how many PCs it reached; empty where that is one PC."""
+    """At which level its cause is, with how many PCs it reached; empty where that is one PC, or none."""
     words = _LEVELS.get(row.scope, "")
-    return f"{words}: {row.endpoints} PC{'' if row.endpoints == 1 else 's'}" if words else ""
+    return f"{words}: {row.endpoints} PC{'' if row.endpoints == 1 else 's'}" if words and row.endpoints else ""
 
 
 def place(row: IncidentDetail) -> str:
