@@ -8,6 +8,7 @@ import { palette } from "./palette.js";
 document.documentElement.classList.add("js");
 keepTimes();
 inPlace();
+document.querySelector(".tabs [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 palette();
 keys();
 follow();
