@@ -14,13 +14,15 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fettle_server import observed
+from fettle_server import clock, observed
 from fettle_server.db import insert_into, to_ms
 from fettle_server.notify import rules
-from fettle_server.notify.rules import GIVE_UP, Hours, State, Told, Verdict, Wanted
+from fettle_server.notify.rules import GIVE_UP, Hours, NoticeError, State, Told, Verdict, Wanted
 from fettle_server.notify.tables import Channel, Delivery, DeliveryItem, Escalation, Outbox, Route, Skip
 
 PIECE = 200
+_MOMENT_S = 0.1
+"""Each route looks at each message by itself: of many routes a whole piece would keep agents' batches waiting for seconds."""
 _UNSENT = Delivery.state.in_((State.PENDING, State.HELD))
 _UNTOUCHED = (_UNSENT, Delivery.attempts == 0, Delivery.claimed_until.is_(None))
 _OVER = "incident.resolved"
@@ -57,19 +59,23 @@ def is_anything_new(tx: sa.Connection, now: dt.datetime) -> bool:
     return tx.scalar(sa.select(Escalation.id).where(Escalation.state == WAITING, Escalation.due_at <= now).limit(1)) is not None
 
 
-def dispatch(tx: sa.Connection, around: Around, now: dt.datetime) -> int:
-    """Let the routes look at the next messages of the outbox; returns how many there were."""
+def dispatch(tx: sa.Connection, around: Around, now: dt.datetime) -> bool:
+    """Let the routes look at the next messages of the outbox, for a moment; True where there may be more."""
     rows = tx.execute(sa.select(Outbox).where(Outbox.dispatched_at.is_(None)).order_by(Outbox.id).limit(PIECE)).all()
     if not rows:
-        return 0
-    ways = routes(tx)
+        return False
+    ways, until = routes(tx), clock.monotonic() + _MOMENT_S
+    done: list[int] = []
     for row in rows:
+        if done and clock.monotonic() >= until:
+            break
+        done.append(row.id)
         if row.kind == _OVER:
             _tell_over(tx, row, ways, around, now)
         else:
             _tell(tx, row, ways, around, now)
-    tx.execute(sa.update(Outbox).where(Outbox.id.in_([row.id for row in rows])).values(dispatched_at=now))
-    return len(rows)
+    tx.execute(sa.update(Outbox).where(Outbox.id.in_(done)).values(dispatched_at=now))
+    return len(done) < len(rows) or len(rows) >= PIECE
 
 
 def escalate(tx: sa.Connection, around: Around, now: dt.datetime) -> int:
@@ -92,7 +98,16 @@ def routes(tx: sa.Connection) -> list[Way]:
         Channel, Channel.id == Route.channel_id
     )
     rows = tx.execute(statement.where(Route.removed_at.is_(None), Channel.removed_at.is_(None)).order_by(Route.id))
-    return [Way(row.id, row.channel_id, rules.from_json(row.wanted), row.escalate_to) for row in rows]
+    return [way for row in rows if (way := _way(row)) is not None]
+
+
+def _way(row: Any) -> Way | None:
+    """The route; None where what it wants cannot be read: the others are asked all the same."""
+    try:
+        return Way(row.id, row.channel_id, rules.from_json(row.wanted), row.escalate_to)
+    except NoticeError as error:
+        observed.log().error("a route cannot be read; it tells nobody", route=row.id, error=str(error))
+        return None
 
 
 def _tell(tx: sa.Connection, row: Any, ways: Iterable[Way], around: Around, now: dt.datetime) -> None:

@@ -215,7 +215,7 @@ def _send(kind: str, config: dict[str, Any], secret: str, notice: Notice, server
         return Result(False, error.text, in_vain=True)
     except Exception as error:  # a channel's own fault must stop neither its neighbours nor the next try
         observed.log().error("a channel failed", kind=kind, exc_info=True)
-        return Result(False, f"an error of Fettle's own ({type(error).__name__})", is_down=True)
+        return Result(False, f"an error of Fettle's own ({type(error).__name__})")
 
 
 def _notice(tx: sa.Connection, row: Any, pages: Pages) -> Notice:

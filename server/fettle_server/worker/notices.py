@@ -46,7 +46,7 @@ def tell(work: Work, now: dt.datetime) -> bool:
     if new:
         with work.engine.begin() as tx:
             around = _around(tx)
-            more = dispatch.dispatch(tx, around, now) >= dispatch.PIECE
+            more = dispatch.dispatch(tx, around, now)
             more = dispatch.escalate(tx, around, now) >= dispatch.PIECE or more
             due = sending.due_channels(tx, now)
     for channel_id, kind in due:

@@ -59,7 +59,8 @@ class Desk:
     def look(self) -> None:
         around = dispatch.Around(lambda _: Always(), lambda _: frozenset({1, 2}), lambda number: number in self.unanswered)
         with self.store.begin() as tx:
-            dispatch.dispatch(tx, around, self.now)
+            while dispatch.dispatch(tx, around, self.now):
+                pass
             dispatch.escalate(tx, around, self.now)
 
     def send(self) -> list[Any]:

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from fettle_server.notify import dispatch, editing, queries, sending, wording
 from fettle_server.notify.rules import Digest
 from fettle_server.notify.sending import Result
-from fettle_server.notify.tables import Outbox
+from fettle_server.notify.tables import Outbox, Route
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -258,3 +258,12 @@ def _empty(desk) -> None:
     with desk.store.begin() as tx:
         for table in (DeliveryItem, Delivery, Skip, Route, Channel, Outbox):
             tx.execute(sa.delete(table))
+
+
+def test_a_route_that_cannot_be_read_keeps_no_other_from_telling(desk):
+    broken, _ = desk.route(), desk.route()
+    with desk.store.begin() as tx:
+        tx.execute(sa.update(Route).where(Route.id == broken).values(wanted={"when": "a word of a later release"}))
+    desk.say()
+    desk.look()
+    assert len(desk.later(seconds=61)) == 1

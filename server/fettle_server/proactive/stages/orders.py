@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
+from fettle_server import observed
 from fettle_server.estate.calendars.queries import HOME, calendars
 from fettle_server.estate.calendars.rules import Calendar, Exam
 from fettle_server.estate.tables import School
@@ -44,7 +45,7 @@ def in_force(tx: sa.Connection, now: dt.datetime) -> Orders:
         Suppression.starts_at <= now + _AHEAD,
     )
     orders = (_order(row, now) for row in tx.execute(statement.order_by(Suppression.id)))
-    return Orders(tuple(order for order in orders if order.spans), calendars(tx))
+    return Orders(tuple(order for order in orders if order is not None and order.spans), calendars(tx))
 
 
 def count(tx: sa.Connection, ids: Iterable[int]) -> None:
@@ -67,14 +68,20 @@ def spans_of(row: Any, zone: ZoneInfo, begin: dt.datetime, end: dt.datetime) -> 
     return tuple((start, stop) for start, stop in cut if start < stop and stop > begin and start <= end)
 
 
-def _order(row: Any, now: dt.datetime) -> Order:
-    zone = ZoneInfo(row.zone) if row.zone else HOME
+def _order(row: Any, now: dt.datetime) -> Order | None:
+    """The order as the stages see it; None where it cannot be read: it then holds nothing back, and breaks nothing."""
+    try:
+        zone = ZoneInfo(row.zone) if row.zone else HOME
+        spans = spans_of(row, zone, now - LOOK_BACK, now + _AHEAD)
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
+        observed.log().error("a window cannot be read; it holds nothing back", id=row.id, error=type(error).__name__)
+        return None
     return Order(
         id=row.id,
         stage=Stage(row.kind),
         title=row.title,
         reason=row.reason,
-        spans=spans_of(row, zone, now - LOOK_BACK, now + _AHEAD),
+        spans=spans,
         school_id=row.school_id,
         room_id=row.room_id,
         endpoint_pk=row.endpoint_pk,

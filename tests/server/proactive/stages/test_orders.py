@@ -137,3 +137,12 @@ def test_the_log_of_held_faults_comes_in_pages_for_those_who_may_see(stored_scen
 def test_orders_are_written_to_the_journal(scene):
     silence(scene.store)
     assert ("silence.added",) in scene.store.rows(sa.select(Entry.kind))
+
+
+def test_a_window_that_cannot_be_read_holds_nothing_back_and_loses_no_fault(scene):
+    (ill,) = scene.pcs(1)
+    number = window(scene.store, Span(NOW, None, "FREQ=DAILY", HOUR))
+    with scene.store.begin() as tx:
+        tx.execute(sa.update(Suppression).where(Suppression.id == number).values(rrule="FREQ=SOMETIMES"))
+    scene.fall([ill], 60, "disk-full", "C:")
+    assert [row[0] for row in scene.incidents()] == ["endpoint"]
