@@ -20,9 +20,12 @@ JUMP_MS = 30_000
 """A wall clock that moved so far against the count of seconds has jumped."""
 GRACE_MINUTES = 5
 """How long agents have to come back after the server began to hear, where the settings say nothing."""
-PATIENCE = dt.timedelta(minutes=3)
-"""How long a machine is missed before its absence counts as one of several that may have one cause."""
-SERVER_MINUTES = 5.0
+PATIENCE = dt.timedelta(minutes=6)
+"""How long a machine is missed before its absence counts as one of several that may have one cause.
+
+A school's router takes up to five minutes to start again, and its line blinks more often than it breaks.
+"""
+SERVER_MINUTES = 8.0
 """How long an always-on machine is missed before its own absence is told, where the rule book says nothing."""
 HELD = dt.timedelta(days=200)
 """How long one PC's sudden silence waits for company or for a missed day: a pupil who pulls a plug is no fault, not even one
@@ -40,7 +43,7 @@ BEFORE_OPENING = dt.timedelta(minutes=90)
 CLOSED_FOR = dt.timedelta(minutes=15)
 """The day is counted so long after closing."""
 
-CLEAN_LIMIT, ABRUPT_LIMIT, ROOM_LIMIT, SCHOOL_LIMIT = 1e-6, 1e-2, 1e-5, 1e-6
+CLEAN_LIMIT, ABRUPT_LIMIT, ROOM_LIMIT, SCHOOL_LIMIT = 1e-6, 1e-3, 1e-5, 1e-6
 """How improbable a run of missed days must be, by its own habit, before it is a fault. A room's or school's run is seen by far
 fewer eyes, so it may be likelier; one that was lost suddenly has shown already that something happened."""
 KEPT = 0.977

@@ -130,7 +130,7 @@ def _first_no_show(turnout: Turnout, leave: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("days", "leave", "missed"), [(10, "clean", 7), (20, "clean", 5), (200, "clean", 4), (0, "abrupt", 3), (200, "abrupt", 1)]
+    ("days", "leave", "missed"), [(10, "clean", 7), (20, "clean", 5), (200, "clean", 4), (60, "abrupt", 2), (200, "abrupt", 2)]
 )
 def test_regular_pc_is_missed_after_days_that_its_habit_makes_improbable(days: int, leave: str, missed: int):
     assert _first_no_show(_known(days), leave) == missed
