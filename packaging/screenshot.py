@@ -21,6 +21,7 @@ from fettle_server.estate.people import queries as people_queries
 from fettle_server.estate.people.rules import SYSTEM, Role
 from fettle_server.estate.tables import Endpoint, User
 from fettle_server.proactive.actions import publish_shipped
+from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.actions import seed_priorities
 from fettle_server.reactive.tables import Incident
 from playwright.sync_api import Browser, ViewportSize, sync_playwright
@@ -47,6 +48,9 @@ class Shot:
     width: int
     height: int
     dark: bool = False
+    fill: tuple[tuple[str, str], ...] = ()
+    press: str = ""
+    """What is written into which fields, and the button that is then pressed."""
 
 
 def main() -> int:
@@ -84,13 +88,26 @@ def _fill(data: Path) -> tuple[str, list[Shot]]:
             .join(Endpoint, Endpoint.pk == Incident.endpoint_pk)
             .where(Incident.rule == "disk-full", Incident.state == "new")
         ).first()
+        storm = tx.scalar(sa.select(Incident.number).where(Incident.scope == "room"))
+        inside = sa.select(Endpoint.id).join(Fault, Fault.endpoint_pk == Endpoint.pk).where(Fault.incident_number == storm)
+        member = tx.scalar(inside.where(Fault.cleared_at.is_(None)).order_by(Fault.id))
     engine.dispose()
     assert row is not None
     return secret, [
         Shot("overview", "/", 1400, 900),
         Shot("pc", f"/pcs/{row.id}", 1400, 1180),
         Shot("incident", f"/incidents/{row.number}", 1400, 900, dark=True),
-        Shot("phone", f"/incidents/{row.number}", 390, 844),
+        Shot("phone", f"/incidents/{storm}", 390, 844),
+        Shot("storm", f"/incidents/{storm}", 1400, 760),
+        Shot("why", f"/pcs/{member}/why", 1400, 900),
+        Shot(
+            "rule",
+            "/proactive/rules/disk-low",
+            1400,
+            640,
+            fill=(("#raise_level", "32"), ("#clear_level", "35"), ("#raise_for_s", "1")),
+            press="See what it would have raised",
+        ),
     ]
 
 
@@ -119,6 +136,10 @@ def _one(browser: Browser, url: str, secret: str, shot: Shot) -> int:
     context.add_cookies([{"name": "fettle", "value": secret, "url": url}])
     page = context.new_page()
     page.goto(url + shot.path)
+    for field, value in shot.fill:
+        page.fill(field, value)
+    if shot.press:
+        page.get_by_role("button", name=shot.press).click()
     page.wait_for_timeout(1500)
     written = FOLDER / f"{shot.name}.png"
     page.screenshot(path=written)

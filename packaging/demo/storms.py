@@ -24,8 +24,8 @@ from demo.pcs import Pc
 
 _REOPEN = dt.timedelta(hours=4)
 _STEP = dt.timedelta(seconds=30)
+_PATIENCE = dt.timedelta(minutes=9)
 _DARK_SCHOOL, _EXAM_SCHOOL, _WINDOW_SCHOOL, _SILENT_SCHOOL, _NAMELESS_SCHOOL = 2, 4, 9, 6, 12
-_AUDIO = ("service-stopped", "Windows Audio")
 
 
 def past(tx: sa.Connection, pcs: list[Pc], now: dt.datetime) -> None:
@@ -46,16 +46,16 @@ def present(tx: sa.Connection, pcs: list[Pc], staff: list[Person], now: dt.datet
     _bad_update(tx, well, now - dt.timedelta(minutes=95))
     _orders(tx, pcs, staff[0], now)
     _held(tx, well, now)
-    _dead_switch(tx, well, now - dt.timedelta(minutes=17))
+    _dead_switch(tx, well, now - dt.timedelta(minutes=24))
     _looked_around_for(tx, well, now)
 
 
 def _bad_update(tx: sa.Connection, well: list[Pc], began: dt.datetime) -> None:
-    """The same service fails on one model, whatever the school."""
+    """Signing in takes long on one model, whatever the school."""
     elsewhere = [pc for pc in well if pc.school_id not in (_DARK_SCHOOL, _NAMELESS_SCHOOL)]
     for place, pc in enumerate([pc for pc in elsewhere if pc.model == "HP ProDesk 400 G9"][::4]):
-        _fall(tx, [pc], began + place * _STEP, _AUDIO[0], (1.0, 0.0), _AUDIO[1])
-    _look(tx, began, began + dt.timedelta(minutes=13))
+        _fall(tx, [pc], began + place * _STEP, "sign-in-slow", (24.0, 131.0))
+    _look(tx, began, began + dt.timedelta(minutes=36))
 
 
 def _dead_switch(tx: sa.Connection, well: list[Pc], began: dt.datetime) -> None:
@@ -64,12 +64,12 @@ def _dead_switch(tx: sa.Connection, well: list[Pc], began: dt.datetime) -> None:
     inside = set(tx.scalars(sa.select(Endpoint.pk).where(Endpoint.room_id == room)))
     dark = [pc for pc in well if pc.pk in inside]
     _hear(tx, dark, began, heard=False)
-    _fall(tx, dark, began + dt.timedelta(minutes=2), ABSENT, ())
-    _look(tx, began, began + dt.timedelta(minutes=6))
-    back, at = dark[:2], began + dt.timedelta(minutes=9)
+    _fall(tx, dark, began + _PATIENCE, ABSENT, ())
+    _look(tx, began + _PATIENCE, began + dt.timedelta(minutes=13))
+    back, at = dark[:2], began + dt.timedelta(minutes=16)
     _hear(tx, back, at, heard=True)
     _recover(tx, back, at, ABSENT)
-    _fall(tx, back[:1], began + dt.timedelta(minutes=13), "gateway-lost", (1.0, 0.0))
+    _fall(tx, back[:1], began + dt.timedelta(minutes=19), "gateway-lost", (1.0, 0.0))
 
 
 def _orders(tx: sa.Connection, pcs: list[Pc], person: Person, now: dt.datetime) -> None:
@@ -131,9 +131,9 @@ def _fall(
     tx: sa.Connection, pcs: list[Pc], at: dt.datetime, rule: str, readings: tuple[float, ...], instance: str = ""
 ) -> None:
     """The fault begins on each of the PCs; `readings` are those before and after the crossing."""
-    since = to_ms(at) - 60_000
-    evidence = [[since + (i - 20) * 20_000, readings[i >= 20]] for i in range(24)] if readings else []
-    value = readings[-1] if readings else 6.0
+    since = to_ms(at - (dt.timedelta(minutes=1) if readings else _PATIENCE))
+    evidence = [(since + (i - 20) * 20_000, readings[i >= 20]) for i in range(24)] if readings else []
+    value = readings[-1] if readings else _PATIENCE.total_seconds() / 60
     known = current_policy(tx).rule(rule)
     assert known is not None, rule
     one = Raise(to_ms(at), rule, instance, known.severity.value, value, since, evidence, 1, "", False)
