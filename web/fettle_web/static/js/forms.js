@@ -51,6 +51,7 @@ function show(form, html) {
   if (parts.includes("main") || !parts.some((id) => fresh.getElementById(id))) {
     const main = fresh.getElementById("main");
     if (main) morph(document.getElementById("main"), main);
+    document.getElementById(form.dataset.reveal)?.scrollIntoView({ block: "nearest" });
     return;
   }
   showResult(html, parts);
