@@ -325,8 +325,8 @@ class _Round:
     def _write(self) -> None:
         self._board.write()
         _ADD.run(self._tx, [row_of(patient.pk, fault, to_ms(self._now)) for patient, fault in self._new])
-        count_orders(self._tx, self._counted)
         self._write_cleared()
+        count_orders(self._tx, self._counted)  # after the faults: so does who ends a window early
         self._write_states()
         record_events(self._tx, self._notes)
 

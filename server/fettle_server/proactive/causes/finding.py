@@ -15,12 +15,12 @@ from fettle_server.proactive.causes.cases import Waiting
 from fettle_server.proactive.causes.families import CONNECTION, NAMES, family_of, spread_of
 from fettle_server.proactive.causes.kinds import CALM as KIND_CALM
 from fettle_server.proactive.causes.kinds import LEAST_OF_SCHOOL, Kind, kinds
-from fettle_server.proactive.causes.rules import LEAST, STORM_LONGEST, Group, calm_at, places
+from fettle_server.proactive.causes.rules import LEAST, STORM_LONGEST, Group, calm_moments, places
 from fettle_server.proactive.rules import SERVER_RULES, standing
 from fettle_server.proactive.stages.rules import Stage
 
-SLACK = dt.timedelta(seconds=10)
-"""How long after a storm became calm it is still looked at for its causes: several turns of the worker."""
+SLACK = dt.timedelta(seconds=60)
+"""How long after a storm became calm it is still looked at for its causes: many turns of the worker, should one be held up."""
 
 
 class Storm(NamedTuple):
@@ -48,19 +48,19 @@ def storms(policy: Policy, waiting: Iterable[Waiting]) -> dict[Storm, list[Waiti
     return found
 
 
-def calm_of(storm: Storm, faults: Sequence[Waiting]) -> dt.datetime | None:
-    """When the storm counts as over and its causes are looked for; None: it is none."""
+def calm_of(storm: Storm, faults: Sequence[Waiting]) -> list[dt.datetime]:
+    """When the causes of the storm are looked for, in order; empty: it is none."""
     if storm.spread is Spread.PLACE:
-        return calm_at(one.case for one in faults)
-    return max(one.joined for one in faults) + KIND_CALM if storm.spread is Spread.KIND else None
+        return calm_moments(one.case for one in faults)
+    return [max(one.joined for one in faults) + KIND_CALM] if storm.spread is Spread.KIND else []
 
 
-def due_of(storm: Storm, fault: Waiting, calm: dt.datetime | None) -> dt.datetime:
+def due_of(storm: Storm, fault: Waiting, calm: Sequence[dt.datetime]) -> dt.datetime:
     """When the fault has waited enough; a storm that still grows keeps it a little longer."""
     until = fault.held_until or fault.joined
-    if storm.spread is not Spread.PLACE or calm is None:
+    if storm.spread is not Spread.PLACE or not calm:
         return until
-    return max(until, min(calm, fault.joined + STORM_LONGEST))
+    return max(until, min(calm[-1], fault.joined + STORM_LONGEST))
 
 
 def find(tx: sa.Connection, policy: Policy, waiting: Sequence[Waiting], now: dt.datetime) -> tuple[list[Group], list[Waiting]]:
@@ -77,8 +77,8 @@ def find(tx: sa.Connection, policy: Policy, waiting: Sequence[Waiting], now: dt.
     return groups, due
 
 
-def _is_fresh(calm: dt.datetime | None, now: dt.datetime) -> bool:
-    return calm is not None and now - SLACK < calm <= now
+def _is_fresh(calm: Sequence[dt.datetime], now: dt.datetime) -> bool:
+    return any(now - SLACK < moment <= now for moment in calm)
 
 
 def moments(policy: Policy, waiting: Sequence[Waiting], now: dt.datetime) -> list[dt.datetime]:
@@ -87,8 +87,7 @@ def moments(policy: Policy, waiting: Sequence[Waiting], now: dt.datetime) -> lis
     for storm, faults in storms(policy, waiting).items():
         calm = calm_of(storm, faults)
         found += [due_of(storm, one, calm) for one in faults]
-        if calm is not None and calm > now:
-            found.append(calm)
+        found += [moment for moment in calm if moment > now]
     return found
 
 

@@ -88,10 +88,19 @@ class Group:
         return frozenset(case.school_id for case in self.members)
 
 
-def calm_at(held: Iterable[Case]) -> dt.datetime | None:
-    """When the storm that these held cases make counts as over; None without any case."""
-    joined = sorted(case.joined for case in held)
-    return min(joined[-1] + CALM, joined[0] + STORM_LONGEST) if joined else None
+def calm_moments(held: Iterable[Case]) -> list[dt.datetime]:
+    """When causes are looked for: each time that no held case joined for a while, and now and then in a long storm."""
+    moments: list[dt.datetime] = []
+    began = last = None
+    for joined in sorted(case.joined for case in held):
+        if began is None or last is None or joined - last > CALM:
+            moments += [last + CALM] if last is not None else []
+            began = joined
+        elif joined - began >= STORM_LONGEST:
+            moments.append(joined)
+            began = joined
+        last = joined
+    return [*moments, last + CALM] if last is not None else moments
 
 
 def waves(cases: Iterable[Case]) -> list[list[Case]]:

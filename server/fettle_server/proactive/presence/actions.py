@@ -19,6 +19,7 @@ from fettle_server.proactive.presence.looks import Look, absences, clear_those_b
 from fettle_server.proactive.presence.tables import PresenceMark
 from fettle_server.proactive.queries import current_policy
 from fettle_server.proactive.rules import ABSENT
+from fettle_server.proactive.stages.rules import Stage
 
 _CUT_AT_MOST = dt.timedelta(days=1)
 
@@ -32,6 +33,7 @@ def tick(tx: sa.Connection, *, now: dt.datetime, settings: Settings) -> bool:
     raised = absences(tx)
     look = _look(tx, mark, settings, frozenset(absence.endpoint_pk for absence in raised), now)
     clear_those_back(look, raised)
+    losses.explain(tx, [absence.endpoint_pk for absence in raised if absence.stage == Stage.LATE])
     more = False
     if not _stays_cut(tx, mark, now):
         more = _find(tx, look, mark)

@@ -106,7 +106,7 @@ def restarts(tx: sa.Connection, look: Look) -> None:
 
 def is_cut_off(tx: sa.Connection, look: Look, rows: list[Any]) -> int:
     """How many went at once, where that says that the server itself was cut off; else 0. They then went with the server."""
-    if len(rows) < _MANY or len({row.school_id for row in rows}) < 3:
+    if len(rows) < _MANY or len({row.school_id for row in rows}) < 2:
         return 0
     which = (LEFT, Endpoint.leave == "abrupt", Endpoint.left_at > look.now - PATIENCE - _CUT_WITHIN, *_MISSING)
     lost = tx.execute(sa.select(Endpoint.pk, Endpoint.school_id).where(*which)).all()
@@ -114,6 +114,12 @@ def is_cut_off(tx: sa.Connection, look: Look, rows: list[Any]) -> int:
         return 0
     tx.execute(sa.update(Endpoint).where(*which).values(leave="server away"))
     return len(lost)
+
+
+def explain(tx: sa.Connection, pks: list[int]) -> None:
+    """They went with others whose cause is over: that they went without a word says nothing of them alone any more."""
+    if pks:
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(pks), Endpoint.leave == "abrupt").values(leave="with others"))
 
 
 def connected(tx: sa.Connection) -> int:

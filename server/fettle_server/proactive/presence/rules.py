@@ -176,7 +176,7 @@ def is_room_in_use(heard: int, known: int) -> bool:
 
 def is_cut_off(lost: int, schools: int, connected: int) -> bool:
     """True where so much went at once, in so many schools, that the server's own line is the likeliest cause."""
-    return lost >= 20 and schools >= 3 and lost > connected
+    return lost >= 20 and ((schools >= 3 and lost > connected) or (schools == 2 and lost > 20 * connected))
 
 
 _DAY_HOURS = 24
@@ -237,6 +237,7 @@ _HOW = {
     "stopped": "Its agent had been stopped",
     "restarting": "It said that it was restarting",
     "abrupt": "It went without a word",
+    "with others": "It went with others, whose incident is over",
     "server away": "It was last there before the server was away",
 }
 

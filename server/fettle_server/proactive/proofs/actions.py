@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
@@ -28,6 +29,8 @@ RULE = "test-fault"
 SILENT = "proof-silent"
 _MINUTE = dt.timedelta(minutes=1)
 _LOOK_BACK = 60
+AT_ONCE = 10
+"""Proofs begun in one turn: each under way is followed every few seconds."""
 
 
 class ProofError(Exception):
@@ -75,24 +78,37 @@ def follow(tx: sa.Connection, now: dt.datetime) -> int:
     return left
 
 
-def begin_due(tx: sa.Connection, every: dt.timedelta, now: dt.datetime) -> int:
-    """Begin the proofs that are due where the school is open; returns how many began.
+def due(tx: sa.Connection, every: dt.timedelta, now: dt.datetime) -> dict[int, dt.datetime]:
+    """The open schools whose proofs are due, and since when. It looks at the whole estate, so it is for the reading side."""
+    found = {row.id: at for row in _schools(tx) if (at := rules.due_at(row.id, row.since, _last(row), every)) <= now}
+    hours = calendars(tx, found) if found else {}
+    return {school_id: at for school_id, at in found.items() if school_id in hours and hours[school_id].is_open(now)}
+
+
+def begin_due(tx: sa.Connection, due_since: Mapping[int, dt.datetime], now: dt.datetime) -> int:
+    """Begin the proofs that are due, a few at a time; returns how many began.
 
     Where none could be begun for too long, that silence is told.
     """
     begun = 0
-    schools = _schools(tx)
-    due = {row.id: at for row in schools if (at := rules.due_at(row.id, row.since, _last(row), every)) <= now}
-    hours = calendars(tx, due) if due else {}
-    for school_id, at in due.items():
+    hours = calendars(tx, due_since) if due_since else {}
+    for school_id, at in due_since.items():
+        if begun >= AT_ONCE:
+            break
         calendar = hours.get(school_id)
-        if calendar is None or not calendar.is_open(now):
+        if calendar is None or _is_proved_since(tx, school_id, at):
             continue
         if _begin(tx, school_id, now):
             begun += 1
         elif rules.is_overdue(at, _school_days(calendar, at, now), now):
             _tell_silence(tx, school_id, f"No proof could be begun since {at:%-d %B}: no PC of the school was connected", now)
     return begun
+
+
+def _is_proved_since(tx: sa.Connection, school_id: int, at: dt.datetime) -> bool:
+    """Whether somebody began one meanwhile."""
+    newer = sa.select(Proof.id).where(Proof.school_id == school_id, Proof.asked_at >= at)
+    return tx.scalar(newer.limit(1)) is not None
 
 
 def _begin(tx: sa.Connection, school_id: int, now: dt.datetime) -> bool:
