@@ -25,9 +25,12 @@ def follow(work: Work, now: dt.datetime) -> bool:
 
 
 def begin(work: Work, now: dt.datetime) -> bool:
-    """Proofs that are due."""
+    """Proofs that are due, looked for on the side that blocks nobody; the next few wait for the next turn."""
     every = dt.timedelta(days=work.settings.proof_every_days)
     if every:
-        with work.engine.begin() as tx:
-            actions.begin_due(tx, every, now)
+        with work.reading.connect() as tx:
+            due = actions.due(tx, every, now)
+        if due:
+            with work.engine.begin() as tx:
+                actions.begin_due(tx, due, now)
     return False

@@ -111,13 +111,17 @@ def test_who_may_not_act_there_proves_nothing(store, school):
         begin(store, at(23), Person(5, "otto", Role.TECHNICIAN, frozenset({2})))
 
 
+def begin_due(tx, every, now):
+    return actions.begin_due(tx, actions.due(tx, every, now), now)
+
+
 def test_due_proofs_begin_only_while_the_school_is_open(store, school):
     every = dt.timedelta(days=1)
     with store.begin() as tx:
-        assert actions.begin_due(tx, every, at(22)) == 0  # a Sunday
-        assert actions.begin_due(tx, every, at(23, hour=6)) == 0
-        assert actions.begin_due(tx, every, at(23)) == 1
-        assert actions.begin_due(tx, every, at(24)) == 0  # one is under way
+        assert begin_due(tx, every, at(22)) == 0  # a Sunday
+        assert begin_due(tx, every, at(23, hour=6)) == 0
+        assert begin_due(tx, every, at(23)) == 1
+        assert begin_due(tx, every, at(24)) == 0  # one is under way
 
 
 def test_a_school_that_cannot_be_proved_for_a_week_is_told_of_once(store, school):
@@ -125,14 +129,21 @@ def test_a_school_that_cannot_be_proved_for_a_week_is_told_of_once(store, school
         tx.execute(sa.text("UPDATE endpoints SET connected = FALSE"))
     for day in range(2, 28):
         with store.begin() as tx:
-            actions.begin_due(tx, dt.timedelta(days=1), at(day))
+            begin_due(tx, dt.timedelta(days=1), at(day))
     assert store.rows(sa.select(Incident.rule)) == [("proof-silent",)]
+
+
+def test_of_many_that_are_due_a_few_begin_at_a_time(store, school, monkeypatch):
+    store.endpoint("pc-there", "There", connected=True)
+    monkeypatch.setattr(actions, "AT_ONCE", 1)
+    with store.begin() as tx:
+        assert [begin_due(tx, DAY, at(25)) for _ in range(3)] == [1, 1, 0]
 
 
 def test_nothing_is_proved_of_schools_without_pcs(store):
     store.school()
     with store.begin() as tx:
-        assert actions.begin_due(tx, DAY, at(23)) == 0
+        assert begin_due(tx, DAY, at(23)) == 0
     assert store.value(sa.select(sa.func.count()).select_from(Incident)) == 0
 
 
