@@ -76,8 +76,9 @@ class Endpoint(Model):
     `endpoint_class` is a fettle_protocol.policy.EndpointClass; `class_source` "guessed" (from what it is) or "set" (by a
     person, never overwritten); `classed_at` when the class last changed. `leaving` is what it said before it went
     ("shutting down", "sleeping", "restarting", "agent stopping"), while it is still connected; `leave` how it went when it
-    did: "clean", "sleeping", "restarting", "stopped", "abrupt", "with others" whose wider incident is over, or "server away" where the server itself was; empty while
-    it is connected. `left_at` is when, `back_by` when a restarting one said that it would be back.
+    did: "clean", "sleeping", "restarting", "stopped", "abrupt", "with others" whose wider incident is over, or "server
+    away" where the server itself was; empty while it is connected. `left_at` is when, `back_by` when a restarting one said
+    that it would be back.
     """
 
     __tablename__ = "endpoints"
