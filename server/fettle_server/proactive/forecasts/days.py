@@ -58,7 +58,7 @@ def fold(packs: Iterable[bytes]) -> dict[SeriesKey, Reading]:
             continue
         calm = next((one.mean < CALM_PERCENT for one in hour if one.key[0] == _CPU), True)
         for one in hour:
-            if calm or one.key[0] not in _HEAT:
+            if one.count > 0 and "\0" not in one.key[1] and (calm or one.key[0] not in _HEAT):  # no honest agent says such
                 _add(day, one)
     return day
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from fettle_protocol.policy import Policy, Rule
 from fettle_protocol.rules import Phase, State, step
 
+from fettle_server import observed
 from fettle_server.db import EPOCH
 from fettle_server.estate.tables import Certificate, Endpoint
 from fettle_server.proactive.forecasts import disks, nightly, rules, slower, wear
@@ -114,12 +115,21 @@ def judge(tx: sa.Connection, mark: Mark, policy: Policy, book: Book) -> Judged:
     paces: list[PaceRow] = []
     for row in endpoints:
         of_day = days.get(row.pk, [])
-        told = rules.outlooks(of_day, book.usual(row.school_id, row.model)) if of_day and of_day[-1][0] == mark.day else None
+        told = _outlooks(row, of_day, book) if of_day and of_day[-1][0] == mark.day else None
         if told is not None:
             paces.append(_pace(row, of_day))
         all_told = [*(told or ()), *dated.get(row.pk, ())]
         _settle(row, all_told, present.get(row.pk, {}), policy, mark.day, reported=told is not None).into(kept, dropped)
     return Judged(tuple(kept), tuple(dropped), tuple(paces), Mark(mark.day, pks[-1]))
+
+
+def _outlooks(row: Any, of_day: Days, book: Book) -> Sequence[Outlook] | None:
+    """What the endpoint's days tell; None where nothing can be made of them: that stops no other endpoint's."""
+    try:
+        return rules.outlooks(of_day, book.usual(row.school_id, row.model))
+    except (ArithmeticError, ValueError) as error:
+        observed.log().error("an endpoint's days cannot be judged", endpoint_pk=row.pk, error=type(error).__name__)
+        return None
 
 
 @dataclass(slots=True)
