@@ -1,4 +1,4 @@
-"""What is held back, as the console shows it: told once for many PCs, marked on the PC's own page, with hostile text as text."""
+"""What is held back, as the console shows it: told once for many PCs, marked on the PC's own page."""
 
 from __future__ import annotations
 
@@ -18,9 +18,8 @@ HOSTILE = "Silence: <b>new disk</b>"
 
 
 def row(number, reason="Part of incident 7: a room", title="Not heard of"):
-    return HeldRow(
-        number, "parent", "parent cause", reason, None, "absent", "", title, "ill", "1" * 32, "PC", 1, "School", NOW, None, 7, ()
-    )
+    stage, fault = ("parent", "parent cause", reason, None), ("absent", "", title, "ill")
+    return HeldRow(number, *stage, *fault, "1" * 32, "PC", 1, "School", NOW, None, 7, ())
 
 
 @pytest.mark.parametrize(
