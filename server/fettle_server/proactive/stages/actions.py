@@ -22,6 +22,7 @@ from fettle_server.proactive.tables import Fault
 SILENCE_LONGEST = dt.timedelta(days=90)
 WINDOW_LONGEST = dt.timedelta(days=120)
 """A single window: longer than a summer. What is to last longer is a rule to switch off."""
+SERIES_BEFORE = dt.timedelta(days=366)
 _TITLE, _REASON = 120, 200
 STANDING_MOST = 2000
 """Orders that stand at one time: each fault asks them all."""
@@ -49,6 +50,8 @@ def add_window(
     title = _text(title, "a title", _TITLE)
     place = _place(tx, person, reach)
     if span.rrule:
+        if span.starts_at < now - SERIES_BEFORE:  # all since its first day are counted whenever a fault begins
+            raise StagesError("A series begins at most a year ago.")
         zone = calendar_of(tx, place["school_id"]).zone if place["school_id"] is not None else HOME
         try:
             rule = recurrence.check(span.rrule, span.starts_at, span.duration, zone)

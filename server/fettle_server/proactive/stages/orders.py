@@ -21,6 +21,7 @@ from fettle_server.proactive.stages.tables import Suppression
 LOOK_BACK = dt.timedelta(days=1)
 """Faults told late are judged by the windows of the day before."""
 _AHEAD = dt.timedelta(minutes=1)
+_NEAR = dt.timedelta(days=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,9 @@ def spans_of(row: Any, zone: ZoneInfo, begin: dt.datetime, end: dt.datetime) -> 
     """The spans of a suppression that touch the time between two moments, cut where it was ended."""
     last = min((moment for moment in (row.ends_at, row.ended_at) if moment is not None), default=None)
     if row.rrule:
-        found = recurrence.spans(row.rrule, row.starts_at, dt.timedelta(seconds=row.duration_s), zone, between=(begin, end))
+        series = (row.rrule, row.starts_at, dt.timedelta(seconds=row.duration_s), zone)
+        is_near = end - begin <= _NEAR
+        found = recurrence.of_days(*series, begin.date()) if is_near else recurrence.spans(*series, between=(begin, end))
     else:
         found = ((row.starts_at, row.ends_at),) if row.ends_at is not None else ()
     cut = ((start, stop if last is None else min(stop, last)) for start, stop in found)

@@ -7,6 +7,7 @@ could cost any amount of counting.
 from __future__ import annotations
 
 import datetime as dt
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from dateutil.rrule import rrulestr
@@ -16,6 +17,7 @@ LIMIT = 300
 _PARTS = frozenset({"FREQ", "INTERVAL", "BYDAY", "BYMONTH", "BYMONTHDAY", "BYSETPOS", "WKST"})
 _FREQUENCIES = frozenset({"DAILY", "WEEKLY", "MONTHLY", "YEARLY"})
 _NOTHING_WITHIN = dt.timedelta(days=800)
+_DAY = dt.timedelta(days=1)
 _Span = tuple[dt.datetime, dt.datetime]
 
 
@@ -45,6 +47,13 @@ def check(text: str, starts_at: dt.datetime, duration: dt.timedelta, zone: ZoneI
     if not found:
         raise RecurrenceError("That repetition never comes.")
     return text
+
+
+@lru_cache(maxsize=8192)
+def of_days(text: str, starts_at: dt.datetime, duration: dt.timedelta, zone: ZoneInfo, day: dt.date) -> tuple[_Span, ...]:
+    """The spans that touch that day (UTC) and the two after it: detection asks every few seconds, for each window anew."""
+    begin = dt.datetime.combine(day, dt.time(), dt.UTC)
+    return spans(text, starts_at, duration, zone, between=(begin, begin + 3 * _DAY))
 
 
 def spans(text: str, starts_at: dt.datetime, duration: dt.timedelta, zone: ZoneInfo, *, between: _Span) -> tuple[_Span, ...]:

@@ -146,3 +146,9 @@ def test_a_window_that_cannot_be_read_holds_nothing_back_and_loses_no_fault(scen
         tx.execute(sa.update(Suppression).where(Suppression.id == number).values(rrule="FREQ=SOMETIMES"))
     scene.fall([ill], 60, "disk-full", "C:")
     assert [row[0] for row in scene.incidents()] == ["endpoint"]
+
+
+def test_a_series_begins_at_most_a_year_ago(sqlite_store):
+    for store in sqlite_store():
+        with pytest.raises(StagesError, match="a year ago"):
+            window(store, Span(NOW - dt.timedelta(days=400), None, "FREQ=DAILY", HOUR))
