@@ -15,14 +15,17 @@ import sqlalchemy as sa
 from fettle_protocol.policy import EndpointClass
 
 from fettle_server.estate.tables import Endpoint
+from fettle_server.proactive.causes.cases import UNHEARD_EVERY
 from fettle_server.proactive.causes.rules import LEAST
 from fettle_server.proactive.rules import ABSENT
-from fettle_server.proactive.stages.rules import HEARD_FOR, Stage
+from fettle_server.proactive.stages.rules import HEARD_FOR, QUIET_LEAST, Stage
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.rules import SPLIT_SHARE
 from fettle_server.reactive.tickets import Ticket
 
 _LEAST_BACK = 2
+LONGEST_UNHEARD = dt.timedelta(days=7)
+"""A machine that is away for longer keeps no incident open for a fault that came and went."""
 _CHUNK = 5000
 
 
@@ -46,6 +49,21 @@ class Leftovers:
 def is_over(recovered: int, ill: int) -> bool:
     """True where enough of those that can be heard are well again."""
     return recovered >= _LEAST_BACK and recovered >= SPLIT_SHARE * (recovered + ill)
+
+
+def quiet_unheard(tx: sa.Connection, ticket: Ticket, now: dt.datetime) -> dt.datetime | None:
+    """When to look again whether a fault that came and went stays away; None: its machine was heard for long enough.
+
+    What nobody hears is quiet too: the night between two days on which a fault comes and goes is no recovery.
+    """
+    columns = (Endpoint.connected, Endpoint.connected_since, Endpoint.last_seen, Endpoint.revoked_at)
+    row = tx.execute(sa.select(*columns).where(Endpoint.pk == ticket.endpoint_pk)).one_or_none()
+    if row is None or row.revoked_at is not None or row.last_seen is None:
+        return None
+    if not row.connected:
+        return None if now - row.last_seen > LONGEST_UNHEARD else now + UNHEARD_EVERY
+    heard = now if row.connected_since is None else row.connected_since + QUIET_LEAST
+    return heard if heard > now else None
 
 
 def leftovers(tx: sa.Connection, ids: Sequence[int], ticket: Ticket, now: dt.datetime) -> Leftovers:

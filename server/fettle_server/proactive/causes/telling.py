@@ -17,7 +17,7 @@ from fettle_protocol.policy import Policy, Severity
 from fettle_server.db import as_json, bulk_update, to_ms
 from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.causes.cases import Waiting, openings
-from fettle_server.proactive.causes.ending import is_over, leftovers
+from fettle_server.proactive.causes.ending import is_over, leftovers, quiet_unheard
 from fettle_server.proactive.causes.families import spread_of, wider_keys
 from fettle_server.proactive.causes.rules import LEAST, RECENT, Case, Group
 from fettle_server.proactive.rules import FORECASTS, SERVER_RULES, TEST, standing
@@ -305,6 +305,10 @@ class Telling:
         if ticket.is_shared:  # its faults are counted one by one: here they are counted anew
             ticket.open_faults = sum(fault.stage in _COUNTED for fault in self._of_number.get(number, []))
         if not ticket.open_faults:
+            unheard = None if ticket.is_shared else quiet_unheard(self._tx, ticket, self._now)
+            if unheard is not None:
+                ticket.quiet_until, ticket.is_changed = unheard, True
+                return False
             quiet = length(self._quiet_time(number, ticket.quiet_until))
             self._board.resolve(ticket, ticket.quiet_until, f"Resolved by itself: quiet for {quiet}")
             return False
