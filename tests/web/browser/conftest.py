@@ -70,8 +70,8 @@ class Served:
             return tx.scalar(statement)
 
     def endpoint(self, state: str) -> str:
-        """The id of some PC in that state which has history."""
-        order = sa.func.length(Endpoint.name), Endpoint.pk
+        """The id of some PC in that state which has history, and an incident of its own where one of that state has."""
+        order = Endpoint.open_incidents.desc(), sa.func.length(Endpoint.name), Endpoint.pk
         return str(self.value(sa.select(Endpoint.id).where(Endpoint.state == state).order_by(*order).limit(1)))
 
 
