@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from fettle_server.db import from_ms, to_ms
+from fettle_server.db import Utc, from_ms, to_ms
 from fettle_server.estate.tables import Endpoint, Room, School
 from fettle_server.proactive.causes.families import Place
 from fettle_server.proactive.causes.kinds import MONTH, Estate
@@ -34,6 +34,15 @@ _COLUMNS = (
     Endpoint.school_id, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.model, Endpoint.system_version,
     Fault.stage_reason, Endpoint.connected, Endpoint.connected_since,
 )  # fmt: skip
+
+
+_IS_OVER = sa.and_(Fault.stage.in_(WAITING), Fault.held_until <= sa.bindparam("now", type_=Utc))
+_WAITING = (
+    sa.select(*_COLUMNS)
+    .join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
+    .where(IS_HELD, sa.or_(Fault.stage == Stage.GATHERING, _IS_OVER))
+    .order_by(Fault.id)
+)  # made once: it is asked every two seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +119,7 @@ class Waiting:
 
 def waiting(tx: sa.Connection, now: dt.datetime) -> list[Waiting]:
     """The faults that are looked around for, and those of other stages whose time is over."""
-    is_over = sa.and_(Fault.stage.in_(WAITING), Fault.held_until <= now)
-    which = sa.or_(Fault.stage == Stage.GATHERING, is_over)
-    statement = sa.select(*_COLUMNS).join(Endpoint, Endpoint.pk == Fault.endpoint_pk).where(IS_HELD, which).order_by(Fault.id)
-    return [Waiting(*row) for row in tx.execute(statement)]
+    return [Waiting(*row) for row in tx.execute(_WAITING, {"now": now})]
 
 
 def told_in_schools(tx: sa.Connection, schools: Iterable[int], rules: Iterable[str], now: dt.datetime) -> list[Case]:
