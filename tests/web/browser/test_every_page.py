@@ -21,6 +21,7 @@ def paths(served: Any) -> list[str]:
     """One address of each kind of page."""
     working = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "in progress"))
     new = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "new"))
+    storm = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.scope == "room"))
     ill, unknown = served.endpoint("ill"), served.endpoint("unknown")
     return [
         "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{ill}", f"/pcs/{unknown}?range=1h", "/incidents",
@@ -28,7 +29,8 @@ def paths(served: Any) -> list[str]:
         f"/pcs/{unknown}/why", "/proactive/held", f"/proactive/held?pc={ill}", "/proactive/problems?state=all", "/schools/2",
         "/schools/2/calendar", "/schools/2/rooms", "/settings/priorities", "/account", "/account/password", "/people",
         "/enrolment", "/audit", "/proactive/rules", "/proactive/rules/disk-low", "/proactive/rules/disk-low/copy",
-        "/proactive/rules/versions", "/there/is/no/such/page",
+        "/proactive/rules/versions", f"/incidents/{storm}", "/proactive/tasks", "/proactive/forecasts", "/proactive/proofs",
+        "/settings/notices", "/there/is/no/such/page",
     ]  # fmt: skip
 
 
