@@ -8,6 +8,7 @@ import dataclasses
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock, config, db
-from fettle_server.commands import listing
+from fettle_server.commands import enrolment, listing
 from fettle_server.proactive import actions, queries
 
 BIN = Path(sys.executable).parent
@@ -88,12 +89,18 @@ class Server:
     process: subprocess.Popen[str] | None = None
     ready: str = ""
     printed_after: str = ""
+    env: dict[str, str] = field(default_factory=dict)
 
     def start(self) -> Server:
         command = [BIN / "fettle", "serve", self.data, "--grpc", self.grpc, "--http", self.http]
         with (self.data / "serve.log").open("a") as log:
             self.process = subprocess.Popen(
-                list(map(str, command)), stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
+                list(map(str, command)),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+                env=os.environ | self.env,
             )
         assert self.process.stdout is not None
         self.ready = self.process.stdout.readline()
@@ -121,8 +128,8 @@ class Server:
         self.process.stdout.close()
 
     def token(self, uses: int = 1, expires: str = "1h") -> str:
-        words = ("token", "create", self.data, "--school", SCHOOL, "--uses", uses, "--expires", expires, "--json")
-        return str(json.loads(run_command("fettle", *words).stdout)["token"])
+        """A token, by the command that prints it, run in this process."""
+        return str(printed(enrolment.create, self.data, SCHOOL, uses, expires, database=self.database or None)["token"])
 
     def endpoints(self) -> list[dict[str, Any]]:
         """What `fettle endpoints --json` prints."""
@@ -134,10 +141,10 @@ class Server:
         return [incident for incident in found if not rule or incident["rule"] == rule]
 
 
-def printed(command: Callable[..., None], *words: Any) -> dict[str, Any]:
+def printed(command: Callable[..., None], *words: Any, **options: Any) -> dict[str, Any]:
     """A listing command's JSON document, run in this process: a test looks many times a second."""
     with contextlib.redirect_stdout(io.StringIO()) as out:
-        command(*words, as_json=True)
+        command(*words, as_json=True, **options)
     return dict(json.loads(out.getvalue()))
 
 
@@ -170,11 +177,16 @@ class Agent:
 
 def make_server(place: Path, database: str = "") -> tuple[Server, str]:
     """A server that was made and started, and its administrator's one-time password as `fettle init` printed it."""
-    data = place / "data"
-    words = ["init", data, "--school", SCHOOL, *(["--database", database] if database else [])]
-    printed = run_command("fettle", *words).stdout
-    server = Server(data, f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", database)
-    return server.start(), printed
+    printed = run_command("fettle", "init", place / "data", "--school", SCHOOL, "--database", database).stdout
+    return Server(place / "data", f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", database).start(), printed
+
+
+@pytest.fixture(scope="session")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory as `fettle init` makes it, to copy, with what it printed beside it."""
+    data = tmp_path_factory.mktemp("initialised") / "data"
+    data.with_suffix(".printed").write_text(run_command("fettle", "init", data, "--school", SCHOOL).stdout)
+    return data
 
 
 @pytest.fixture(name="run")
@@ -215,9 +227,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[Server]:
-    made, printed = make_server(place)
-    (made.data / "printed.txt").write_text(printed)
+def server(place: Path, initialised: Path) -> Iterator[Server]:
+    data = place / "data"
+    shutil.copytree(initialised, data)
+    shutil.copyfile(initialised.with_suffix(".printed"), data / "printed.txt")
+    made = Server(data, f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}").start()
     yield made
     assert made.process is not None
     if made.process.poll() is None:

@@ -48,7 +48,8 @@ def test_json_shapes_are_those_documented(server: Any, connected: Any, run: Any,
     (incident,) = wait_for(lambda: server.incidents("open", "test-fault"), 10)
     assert set(server.endpoints()[0]) == {"id", "name", "school", "state", "connected", "last_seen", "open_incidents"}
     assert set(incident) == {
-        "number", "state", "priority", "title", "school", "endpoint", "rule", "opened_at", "resolved_at", "faults",
+        "number", "state", "priority", "title", "school", "endpoint", "rule", "scope", "endpoints", "merged_into",
+        "is_test", "opened_at", "resolved_at", "faults",
     }  # fmt: skip
     assert incident["opened_at"].endswith("Z")
     shown = json.loads(run("fettle", "incidents", server.data, "--state", "open", "--json").stdout)
