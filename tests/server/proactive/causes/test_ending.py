@@ -59,7 +59,7 @@ def test_one_that_comes_back_ill_is_told_once_it_was_heard_for_minutes(scene):
 def test_a_room_of_which_nobody_is_back_is_still_lost(scene):
     rooms = [scene.room(name) for name in ("R1", "R2", "R3", "R4")]
     pcs = [scene.pcs(6, room) for room in rooms]
-    scene.absent(sum(pcs, []), 0)
+    scene.absent([pk for some in pcs for pk in some], 0)
     scene.look_until(0, 60)
     scene.recover(pcs[0] + pcs[1] + pcs[2], 600, "absent")
     scene.look_until(600, 1400, 20)
