@@ -146,12 +146,13 @@ class Board:
         self._messages.append((ticket, "incident.resolved", text))
 
     def merge(self, ticket: Ticket, into: Ticket, at: dt.datetime) -> None:
-        """A wider incident takes this one over; nobody is told that it is resolved, since it is not."""
+        """A wider incident takes this one over; whoever was told of it is told so: each opening has its end."""
         self._end(ticket, at)
         ticket.state, ticket.closed_at, ticket.merged_into = IncidentState.CLOSED, at, into.number
         ticket.open_faults = 0
         text = f"Part of incident {into.number}: {into.title}"
         self.say(ticket, "merged", "incident.changed", at, text, {"merged_into": into.number})
+        self._messages.append((ticket, "incident.resolved", text))
 
     def promote(self, ticket: Ticket, found: Finding) -> None:
         """The cause turns out to be wider: the same incident goes on as that."""

@@ -30,7 +30,7 @@ _BEFORE_LIMIT = 5000
 _COUNTED_FOR = dt.timedelta(minutes=10)
 _COLUMNS = (
     Fault.id, Fault.endpoint_pk, Fault.rule, Fault.instance, Fault.severity, Fault.since_at, Fault.raised_at, Fault.value,
-    Fault.evidence, Fault.stage, Fault.held_until, Fault.trail, Endpoint.id.label("endpoint_id"), Endpoint.name,
+    Fault.stage, Fault.held_until, Fault.trail, Endpoint.id.label("endpoint_id"), Endpoint.name,
     Endpoint.school_id, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.model, Endpoint.system_version,
     Fault.stage_reason, Endpoint.connected, Endpoint.connected_since,
 )  # fmt: skip
@@ -57,7 +57,6 @@ class Waiting:
     since_at: dt.datetime
     raised_at: dt.datetime
     value: float
-    evidence: dict[str, Any]
     stage: str
     held_until: dt.datetime | None
     trail: list[dict[str, Any]]

@@ -77,6 +77,7 @@ class Telling:
         self._open_incidents: dict[int, int] = {}
         self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
         self._touched: frozenset[int] = frozenset()
+        self._evidence: dict[int, dict[str, Any]] = {}
         self._moves: dict[int, tuple[Any, ...]] = {}
         self._counted: list[int] = []
 
@@ -108,6 +109,8 @@ class Telling:
         for one in self._faults.values():
             if one.number is not None:
                 self._of_number.setdefault(one.number, []).append(one)
+        seen = sa.select(Fault.id, Fault.evidence).where(Fault.id.in_([fault.id for fault in due]))
+        self._evidence = {row.id: row.evidence for row in self._tx.execute(seen)} if due else {}
         self._touched = _touched_by_people(self._tx, numbers)
         self._openings = openings(self._tx, [fault.endpoint_pk for fault in due], self._now) if due else {}
 
@@ -281,7 +284,7 @@ class Telling:
                     "severity": fault.severity,
                     "value": fault.value,
                     "since_ms": to_ms(fault.since_at),
-                    "evidence": fault.evidence.get("raised", []),
+                    "evidence": self._evidence.get(fault.id, {}).get("raised", []),
                 },
                 origin="server" if fault.rule in SERVER_RULES else "agent",
                 room_id=fault.room_id,
