@@ -107,15 +107,15 @@ HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</scrip
 
 
 def test_hostile_names_are_shown_as_text(visit: Any, served: Any) -> None:
-    endpoint_id = served.endpoint("ill")
     with served.engine.begin() as tx:
-        found = tx.execute(sa.select(Endpoint.pk, Endpoint.school_id).where(Endpoint.id == endpoint_id)).one()
+        number = tx.scalar(sa.select(sa.func.min(Incident.number)).where(Incident.state == "in progress"))
+        of_it = sa.select(Incident.endpoint_pk).where(Incident.number == number).scalar_subquery()
+        found = tx.execute(sa.select(Endpoint.pk, Endpoint.id, Endpoint.school_id).where(Endpoint.pk == of_it)).one()
         tx.execute(sa.update(Endpoint).where(Endpoint.pk == found.pk).values(name=HOSTILE, search=HOSTILE.lower()))
         tx.execute(sa.update(Incident).where(Incident.endpoint_pk == found.pk).values(title=HOSTILE))
         tx.execute(sa.update(School).where(School.id == found.school_id).values(name=HOSTILE))
-        number = tx.scalar(sa.select(Incident.number).where(Incident.endpoint_pk == found.pk).limit(1))
     watched = visit("/")
-    for path in ("/", "/pcs", f"/pcs/{endpoint_id}", "/incidents", f"/incidents/{number}", f"/schools/{found.school_id}"):
+    for path in ("/", "/pcs", f"/pcs/{found.id}", "/incidents", f"/incidents/{number}", f"/schools/{found.school_id}"):
         watched.page.goto(served.url + path)
         watched.page.wait_for_timeout(300)
         assert "<img src=x" in watched.page.locator("body").inner_text(), path
