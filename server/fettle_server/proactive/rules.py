@@ -9,6 +9,7 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from fettle_protocol import catalogue
 from fettle_protocol.policy import Impact, Policy, Rule
 
 CLASH = "identity-clash"
@@ -33,6 +34,7 @@ TEST = "test"
 """The topic of faults that prove that alerts work."""
 
 TITLE_LIMIT = 300
+_INSTANCE = "{instance}"
 
 Evidence = list[tuple[int, float]]
 """Readings around a crossing: milliseconds since the epoch, value."""
@@ -107,5 +109,9 @@ def standing(policy: Policy | None, rule: str, instance: str, endpoint: str) -> 
 
 
 def title(rule: Rule, instance: str) -> str:
-    """The rule's sentence about that instance."""
-    return rule.title.replace("{instance}", instance)[:TITLE_LIMIT].strip()
+    """The rule's sentence about that instance; about any, where none is named."""
+    if instance or _INSTANCE not in rule.title:
+        return rule.title.replace(_INSTANCE, instance)[:TITLE_LIMIT].strip()
+    if rule.title.startswith(_INSTANCE):
+        return rule.title.replace(_INSTANCE, f"A {catalogue.BY_KEY[rule.reading].instance}")
+    return rule.title.replace(f" of {_INSTANCE}", "").replace(f" {_INSTANCE}", "")
