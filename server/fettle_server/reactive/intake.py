@@ -55,7 +55,10 @@ class Board:
         """Read what may be touched: by cause the open ones and those resolved not long before `since`; others by number."""
         self._priorities = priority_table(self._tx)
         of_cause = sa.select(*COLUMNS).where(Incident.cause.in_(sorted(causes)), Incident.merged_into.is_(None))
-        returning = (Incident.state == IncidentState.RESOLVED, Incident.resolved_at >= since - self._within)
+        returning = (
+            Incident.state == IncidentState.RESOLVED,
+            Incident.resolved_at >= since - max(self._within, rules.AGAIN_WITHIN),
+        )
         for statement in (
             of_cause.where(*returning).order_by(Incident.resolved_at, Incident.number),
             of_cause.where(IS_OPEN),
@@ -75,7 +78,8 @@ class Board:
 
     def would_return(self, ticket: Ticket, at: dt.datetime) -> bool:
         """True where a fault that is back at that time reopens the incident."""
-        return rules.returns(ticket.state, ticket.resolved_at, at, self._within)
+        within = max(self._within, rules.AGAIN_WITHIN) if ticket.reopened else self._within
+        return rules.returns(ticket.state, ticket.resolved_at, at, within)
 
     def raised(self, found: Finding) -> Ticket:
         """The incident that the fault belongs to: one that is open, one that it reopens, or a new one."""

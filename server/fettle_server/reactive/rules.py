@@ -150,6 +150,10 @@ def next_state(deed: Deed, state: IncidentState, *, has_assignee: bool) -> Incid
     return _TO.get(deed, state)
 
 
+AGAIN_WITHIN = dt.timedelta(hours=24)
+"""How soon a fault that has been back before reopens its incident once more: what comes twice a day comes tomorrow too."""
+
+
 def returns(state: IncidentState, resolved_at: dt.datetime | None, again_at: dt.datetime, within: dt.timedelta) -> bool:
     """True where a fault that is back at `again_at` reopens a resolved incident instead of opening another one.
 

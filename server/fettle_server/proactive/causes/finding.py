@@ -15,8 +15,8 @@ from fettle_server.proactive.causes.cases import Waiting
 from fettle_server.proactive.causes.families import CONNECTION, NAMES, family_of, spread_of
 from fettle_server.proactive.causes.kinds import CALM as KIND_CALM
 from fettle_server.proactive.causes.kinds import LEAST_OF_SCHOOL, Kind, kinds
-from fettle_server.proactive.causes.rules import LEAST, STORM_LONGEST, Group, calm_moments, places
-from fettle_server.proactive.rules import SERVER_RULES, standing
+from fettle_server.proactive.causes.rules import STORM_LONGEST, Group, calm_moments, least_of, places
+from fettle_server.proactive.rules import ABSENT, SERVER_RULES, standing
 from fettle_server.proactive.stages.rules import Stage
 
 SLACK = dt.timedelta(seconds=60)
@@ -100,10 +100,13 @@ def _causes(tx: sa.Connection, policy: Policy, storm: Storm, faults: Sequence[Wa
         if storm.family == NAMES:
             cut_off = cases.cut_off(tx, storm.school_id, [rule for rule in alike if family_of(policy, rule) == CONNECTION])
             everyone = [case for case in everyone if case.endpoint_pk not in cut_off]
-        if len({case.endpoint_pk for case in everyone}) < LEAST:
+        if len({case.endpoint_pk for case in everyone}) < least_of(everyone):
             return []
         what = standing(policy, faults[0].rule, "", "").title
-        return places(storm.family, cases.premises(tx, storm.school_id), everyone, what)
+        school = cases.premises(tx, storm.school_id)
+        here = frozenset().union(*school.connected.values())
+        missed = [case for case in everyone if case.rule != ABSENT or case.endpoint_pk not in here]  # some may be back already
+        return places(storm.family, school, missed, what)
     if storm.spread is Spread.KIND:
         everyone = own + cases.told_of_kind(tx, storm.family, storm.instance, now)
         if len({case.endpoint_pk for case in everyone}) < LEAST_OF_SCHOOL:

@@ -20,12 +20,14 @@ from fettle_server.reactive.rules import Scope
 
 LEAST = 3
 """Fewer machines than this are told one by one."""
+LEAST_SERVERS = 2
+"""Machines that always run, where they are all of a school that did: nothing else is on at night."""
 LEAST_UNPLACED = 5
 """Of a school whose rooms are not known."""
 SHARE = 0.6
 """Of the machines that could have been affected: some are on another switch, some were off."""
-TOGETHER = dt.timedelta(minutes=2)
-"""Rooms that are lost so close to each other have one cause."""
+TOGETHER = dt.timedelta(minutes=5)
+"""Rooms that are lost so close to each other have one cause: a stream that nobody ends is missed up to minutes later."""
 NEIGHBOURS = dt.timedelta(minutes=10)
 """A wave of faults: none of them began longer after the one before."""
 CALM = dt.timedelta(seconds=30)
@@ -86,6 +88,11 @@ class Group:
     def schools(self) -> frozenset[int]:
         """The schools that the cause touches."""
         return frozenset(case.school_id for case in self.members)
+
+
+def least_of(cases: Iterable[Case]) -> int:
+    """How many machines it takes until their cause is told as one."""
+    return LEAST_SERVERS if all(case.klass == EndpointClass.SERVER for case in cases) else LEAST
 
 
 def calm_moments(held: Iterable[Case]) -> list[dt.datetime]:
@@ -171,6 +178,8 @@ def _school(scene: _Scene) -> Group | None:
         enough = len(affected) >= LEAST_UNPLACED
     else:
         enough = len(affected) >= LEAST and len(rooms - {None}) >= 2
+    if least_of(scene.cases) == LEAST_SERVERS:
+        enough = len(affected) >= LEAST_SERVERS and affected == scene.everybody()
     if not enough or len(affected) < SHARE * len(scene.everybody()):
         return None
     count, places_lost = len(affected), len(rooms - {None})

@@ -18,8 +18,8 @@ from fettle_server.db import as_json, bulk_update, to_ms
 from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.causes.cases import Waiting, openings
 from fettle_server.proactive.causes.ending import is_over, leftovers, quiet_unheard
-from fettle_server.proactive.causes.families import spread_of, wider_keys
-from fettle_server.proactive.causes.rules import LEAST, RECENT, Case, Group
+from fettle_server.proactive.causes.families import school_key, spread_of, wider_keys
+from fettle_server.proactive.causes.rules import RECENT, Case, Group, least_of
 from fettle_server.proactive.rules import FORECASTS, SERVER_RULES, TEST, standing
 from fettle_server.proactive.sentences import length
 from fettle_server.proactive.stages import orders
@@ -43,7 +43,7 @@ from fettle_server.proactive.stages.trail import Trail, ended, next_stage
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 from fettle_server.reactive.rules import Scope
-from fettle_server.reactive.tables import Incident, IncidentEntry
+from fettle_server.reactive.tables import IS_OPEN, Incident, IncidentEntry
 from fettle_server.reactive.tickets import ACTOR
 
 _CHUNK = 5000
@@ -51,6 +51,7 @@ _MOVE = bulk_update(Fault, Fault.id, "incident_number", "stage", "stage_reason",
 _COUNT = bulk_update(Endpoint, Endpoint.pk, "open_incidents")
 _COUNTED = ("", Stage.PARENT)
 """The stages of a fault that its incident counts."""
+_KINDS = (Scope.SERVICE, Scope.MODEL, Scope.BUILD)
 _RANK = {Scope.ENDPOINT: 0, Scope.ROOM: 1, Scope.SCHOOL: 2, Scope.SERVICE: 2, Scope.MODEL: 3, Scope.BUILD: 3}
 
 
@@ -76,6 +77,7 @@ class Telling:
         self._of_number: dict[int, list[_Fault]] = {}
         self._open_incidents: dict[int, int] = {}
         self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
+        self._wider: dict[str, tuple[str, ...]] = {}
         self._touched: frozenset[int] = frozenset()
         self._evidence: dict[int, dict[str, Any]] = {}
         self._moves: dict[int, tuple[Any, ...]] = {}
@@ -100,7 +102,9 @@ class Telling:
         pks = {case.endpoint_pk for case in members} | {fault.endpoint_pk for fault in due} | {row[1] for row in belonging}
         pks |= self._endpoints_of(numbers)
         self._lock(pks)
-        keys = {group.key for group in groups} | {key for fault in due for key in self._causes(fault)}
+        self._wider = {group.key: self._wider_of(group) for group in groups}
+        keys = {key for group in groups for key in (group.key, *self._wider[group.key])}
+        keys |= {key for fault in due for key in self._causes(fault)}
         self._board.read(keys, numbers, self._now)
         # What came to a shared incident meanwhile goes with it: who would change it needs the incident, which is locked now.
         for row in (*_rows(self._tx, Fault.id, ids), *_rows(self._tx, Fault.incident_number, numbers)):
@@ -113,6 +117,18 @@ class Telling:
         self._evidence = {row.id: row.evidence for row in self._tx.execute(seen)} if due else {}
         self._touched = _touched_by_people(self._tx, numbers)
         self._openings = openings(self._tx, [fault.endpoint_pk for fault in due], self._now) if due else {}
+
+    def _wider_of(self, group: Group) -> tuple[str, ...]:
+        """The keys of the incidents that, where they are open, the group is a late part of."""
+        if group.scope == Scope.ROOM and group.school_id is not None:
+            return (school_key(group.school_id, group.key.partition("/")[2]),)
+        rule = group.members[0].rule
+        place = group.key.rfind(f"/{rule}/")
+        if group.scope not in _KINDS or place < 0:
+            return ()
+        alike = (Incident.rule == rule, Incident.school_id.is_(None), IS_OPEN, Incident.opened_at >= self._now - RECENT)
+        causes = self._tx.scalars(sa.select(Incident.cause).where(*alike).order_by(Incident.number))
+        return tuple(cause for cause in causes if cause.endswith(group.key[place:]))
 
     def _endpoints_of(self, numbers: set[int]) -> set[int]:
         if not numbers:
@@ -131,11 +147,12 @@ class Telling:
 
     def _tell_group(self, group: Group) -> None:
         members = [case for case in group.members if self._stands(case)]
-        if len({case.endpoint_pk for case in members}) < LEAST:
+        if len({case.endpoint_pk for case in members}) < least_of(members):
             return
         held = [case for case in members if case.is_held]
-        known = self._board.of_cause(group.key)
-        is_open = known is not None and known.is_open
+        candidates = (self._board.of_cause(key) for key in (group.key, *self._wider[group.key]))
+        known = next((ticket for ticket in candidates if ticket is not None and ticket.is_open), None)
+        is_open = known is not None
         taken = self._takeable(group, members, known if is_open else None)
         ticket = known if is_open and known is not None else self._open(group, members, taken)
         self._board.number_new()

@@ -28,7 +28,7 @@ _COLUMNS = (
 _DAY = dt.timedelta(days=1)
 _SAME_DAY = dt.timedelta(hours=12)
 _CUT_WITHIN = dt.timedelta(minutes=10)
-_MANY = 20
+_ALMOST = dt.timedelta(minutes=1)
 
 
 def servers(tx: sa.Connection, look: Look) -> None:
@@ -106,7 +106,7 @@ def restarts(tx: sa.Connection, look: Look) -> None:
 
 def is_cut_off(tx: sa.Connection, look: Look, rows: list[Any]) -> int:
     """How many went at once, where that says that the server itself was cut off; else 0. They then went with the server."""
-    if len(rows) < _MANY or len({row.school_id for row in rows}) < 2:
+    if len(rows) + sum(_just_went(row, look) for row in silent_servers(tx)) < 2:
         return 0
     which = (LEFT, Endpoint.leave == "abrupt", Endpoint.left_at > look.now - PATIENCE - _CUT_WITHIN, *_MISSING)
     lost = tx.execute(sa.select(Endpoint.pk, Endpoint.school_id).where(*which)).all()
@@ -114,6 +114,12 @@ def is_cut_off(tx: sa.Connection, look: Look, rows: list[Any]) -> int:
         return 0
     tx.execute(sa.update(Endpoint).where(*which).values(leave="server away"))
     return len(lost)
+
+
+def _just_went(row: Any, look: Look) -> bool:
+    """A server that is about to be missed."""
+    went = look.now - PATIENCE
+    return bool(row.leave == "abrupt" and went - _CUT_WITHIN < row.left_at <= went + _ALMOST)
 
 
 def explain(tx: sa.Connection, pks: list[int]) -> None:

@@ -43,7 +43,7 @@ BEFORE_OPENING = dt.timedelta(minutes=90)
 CLOSED_FOR = dt.timedelta(minutes=15)
 """The day is counted so long after closing."""
 
-CLEAN_LIMIT, ABRUPT_LIMIT, ROOM_LIMIT, SCHOOL_LIMIT = 1e-6, 1e-3, 1e-5, 1e-6
+CLEAN_LIMIT, ABRUPT_LIMIT, ROOM_LIMIT, SCHOOL_LIMIT = 5e-6, 2e-3, 1e-5, 1e-6
 """How improbable a run of missed days must be, by its own habit, before it is a fault. A room's or school's run is seen by far
 fewer eyes, so it may be likelier; one that was lost suddenly has shown already that something happened."""
 KEPT = 0.977
@@ -176,7 +176,9 @@ def is_room_in_use(heard: int, known: int) -> bool:
 
 def is_cut_off(lost: int, schools: int, connected: int) -> bool:
     """True where so much went at once, in so many schools, that the server's own line is the likeliest cause."""
-    return lost >= 20 and ((schools >= 3 and lost > connected) or (schools == 2 and lost > 20 * connected))
+    if schools >= 2 and lost >= 3 and lost > 20 * connected:
+        return True  # nearly everything that was heard, in several places at once
+    return lost >= 20 and schools >= 3 and lost > connected
 
 
 _DAY_HOURS = 24

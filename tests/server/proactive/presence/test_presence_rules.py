@@ -81,7 +81,7 @@ def test_no_restart_or_jump_misses_anybody_sooner_than_after_watched_patience(de
         server.real_s += 5
         server.beat()
     left, watched_s = server.wall(), 0.0
-    for deed, amount in [*deeds, ("wait", 200)]:
+    for deed, amount in [*deeds, ("wait", 400)]:
         if deed == "jump":
             server.wall_ahead_s += amount
         elif deed == "restart":
@@ -130,7 +130,7 @@ def _first_no_show(turnout: Turnout, leave: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("days", "leave", "missed"), [(10, "clean", 7), (20, "clean", 5), (200, "clean", 4), (60, "abrupt", 2), (200, "abrupt", 2)]
+    ("days", "leave", "missed"), [(10, "clean", 6), (20, "clean", 4), (200, "clean", 3), (60, "abrupt", 2), (200, "abrupt", 2)]
 )
 def test_regular_pc_is_missed_after_days_that_its_habit_makes_improbable(days: int, leave: str, missed: int):
     assert _first_no_show(_known(days), leave) == missed
