@@ -10,6 +10,7 @@ from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.people.rules import Forbidden, Person
 from fettle_server.proactive import queries as proactive
+from fettle_server.proactive.causes.words import advice
 from fettle_server.reactive import actions, queries
 from fettle_server.reactive.rules import IMPACTS, URGENCIES, Refused
 from flask import abort, redirect, request, url_for
@@ -99,7 +100,7 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             number=number,
             find=lambda: found,
             now=now,
-            rule=once(lambda: policy.rule(found.rule)),
+            rule=once(lambda: advice(policy.rule(found.rule), found.scope)),
             seen=once(lambda: seen(found.faults, policy)),
             alike=once(lambda: queries.alike(tx, person, number)),
             impacts=[(key, IMPACT_WORDS[key]) for key in IMPACTS],

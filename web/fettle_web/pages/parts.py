@@ -17,6 +17,7 @@ from fettle_server.clock import now_ms
 from fettle_server.db import Connection
 from fettle_server.journal import queries as journal
 from fettle_server.proactive import queries as proactive
+from fettle_server.proactive.causes.words import advice
 from flask import Blueprint, Response, current_app, render_template, request
 
 T = TypeVar("T")
@@ -34,7 +35,9 @@ def once(compute: Callable[[], T]) -> Callable[[], T]:
 
 def respond(template: str, tx: Connection, **context: Any) -> str:
     """The page, or only the parts that the request names; must be called while `tx` is open."""
-    context |= {"after": journal.newest_id(tx), "rule_of": proactive.current_policy(tx).rule, "now_ms": now_ms}
+    rule_of = proactive.current_policy(tx).rule
+    context |= {"after": journal.newest_id(tx), "rule_of": rule_of, "now_ms": now_ms}
+    context["advice_of"] = lambda row: advice(rule_of(row.rule), row.scope)
     wanted = request.args.getlist("part")
     if not wanted:
         return render_template(template, **context)
