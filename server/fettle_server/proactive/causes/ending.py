@@ -24,6 +24,8 @@ from fettle_server.reactive.rules import SPLIT_SHARE
 from fettle_server.reactive.tickets import Ticket
 
 _LEAST_BACK = 2
+SAME_LESSONS = dt.timedelta(hours=3)
+"""So soon after its incident was opened, a room's PCs that are not back are likelier lost than switched off."""
 LONGEST_UNHEARD = dt.timedelta(days=7)
 """A machine that is away for longer keeps no incident open for a fault that came and went."""
 _CHUNK = 5000
@@ -74,7 +76,7 @@ def leftovers(tx: sa.Connection, ids: Sequence[int], ticket: Ticket, now: dt.dat
     statement = sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
     pieces = (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
     rows = [row for piece in pieces for row in tx.execute(statement.where(Fault.id.in_(piece)))]
-    lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows])
+    lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows], now)
     ill = {row.id for row in rows if _is_ill(row, lost, now)}
     return Leftovers(frozenset(ill), frozenset(row.id for row in rows) - ill)
 
@@ -88,9 +90,12 @@ def _is_ill(row: sa.Row[int, str, int | None, str, bool, dt.datetime | None], lo
     return bool(heard and row.rule != ABSENT)
 
 
-def _rooms_without_return(tx: sa.Connection, ticket: Ticket, left: Sequence[int | None]) -> frozenset[int]:
-    """Rooms of which several are left and nobody is back; of one room's own incident there is none."""
-    if ticket.room_id is not None or ticket.school_id is None:
+def _rooms_without_return(tx: sa.Connection, ticket: Ticket, left: Sequence[int | None], now: dt.datetime) -> frozenset[int]:
+    """Rooms of which several are left and nobody is back; of one room's own incident there is none.
+
+    On the next morning that says nothing: rooms are used at different hours.
+    """
+    if ticket.room_id is not None or ticket.school_id is None or now - ticket.opened_at > SAME_LESSONS:
         return frozenset()
     back = set(
         tx.scalars(
