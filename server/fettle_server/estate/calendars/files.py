@@ -100,15 +100,23 @@ def write(name: str, entries: Iterable[Dated], zone: ZoneInfo, now: dt.datetime)
     return bytes(calendar.to_ical())
 
 
+class _Text(icalendar.vText):
+    """A text as RFC 5545 (3.3.11) escapes it: the library takes a backslash before an N for the end of a line."""
+
+    def to_ical(self) -> bytes:
+        escaped = str(self).replace("\\", "\\\\").replace(";", "\\;").replace(",", "\\,").replace("\n", "\\n")
+        return escaped.encode()
+
+
 def _written(entry: Dated, zone: ZoneInfo, now: dt.datetime) -> icalendar.Event:
     event = icalendar.Event()
     event.add("uid", entry.uid)
     event.add("dtstamp", now)
-    event.add("summary", entry.title)
+    event["summary"] = _Text(entry.title)
     event.add("categories", [entry.kind.value.replace("_", " ")])
     event.add("x-fettle-kind", entry.kind.value)
     if entry.room:
-        event.add("location", entry.room)
+        event["location"] = _Text(entry.room)
     if entry.from_minute is None or entry.to_minute is None:
         event.add("dtstart", entry.starts_on)
         event.add("dtend", entry.ends_on + _DAY)

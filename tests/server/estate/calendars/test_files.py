@@ -13,7 +13,7 @@ from dateutil.rrule import rrulestr
 from fettle_server.estate.calendars import files, recurrence
 from fettle_server.estate.calendars.files import Dated
 from fettle_server.estate.calendars.rules import CalendarError, Kind
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 LONDON = ZoneInfo("Europe/London")
@@ -51,6 +51,7 @@ _exams = st.builds(
 
 
 @settings(max_examples=60)
+@example([Dated(Kind.INSET, r"\Nas;,\\n", D(2026, 9, 7), D(2026, 9, 7), "a", "a")])
 @given(st.lists(_whole_days | _exams, max_size=4, unique_by=lambda entry: entry.uid))
 def test_our_own_export_comes_back_exactly(entries):
     reading = files.read(files.write("Harbour", entries, LONDON, NOW), LONDON, NOW.date())
