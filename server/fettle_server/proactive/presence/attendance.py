@@ -25,6 +25,8 @@ KEPT_DAYS = 15
 _TOO_LONG_AWAY = 0.25
 """A day of which the server missed so much says nothing about who was there."""
 _DAY = dt.timedelta(days=1)
+_TELLING = 3
+"""PCs that a room must have to say by the others whether it is in use."""
 
 
 class Member(NamedTuple):
@@ -170,12 +172,12 @@ def _stays(
 
 
 def rooms(members: Iterable[Member]) -> dict[int, list[Member]]:
-    """The PCs of fixed suites by their rooms; a room of one PC says no more than that PC."""
+    """The PCs of fixed suites by their rooms. One or two are left out: where one of two is missing, nobody tells."""
     found: dict[int, list[Member]] = {}
     for member in members:
         if member.room_id is not None and member.expected is Expectation.LESSONS:
             found.setdefault(member.room_id, []).append(member)
-    return {room_id: some for room_id, some in found.items() if len(some) >= 2}
+    return {room_id: some for room_id, some in found.items() if len(some) >= _TELLING}
 
 
 def _count_day(register: Register, opens: dt.datetime, there: frozenset[int]) -> None:

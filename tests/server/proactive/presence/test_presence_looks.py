@@ -402,3 +402,15 @@ def test_next_look_is_known(world):
     world.come(world.it[:1], at(0, "09:20"))
     with world.store.begin() as tx:
         assert actions.next_due(tx, at(0, "09:20")) == at(0, "09:20")
+
+
+@ONE_STORE
+def test_one_of_a_room_of_two_is_missed_on_days_on_which_its_school_is_in_use(world):
+    room = world.store.rows(sa.select(Endpoint.room_id).where(Endpoint.pk == world.lab[0]))[0].room_id
+    with world.store.begin() as tx:
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(world.lab[2:])).values(room_id=None))
+    assert room is not None
+    world.regular()
+    world.lived(range(5))
+    world.lived(range(7, 12), absent=world.lab[:1])
+    assert world.absent() == {world.lab[0]}
