@@ -19,6 +19,7 @@ from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.causes.cases import Waiting, openings
 from fettle_server.proactive.causes.ending import is_over, leftovers, quiet_unheard
 from fettle_server.proactive.causes.families import school_key, spread_of, wider_keys
+from fettle_server.proactive.causes.locked import CHUNK, StandingFault, rows, touched_by_people
 from fettle_server.proactive.causes.rules import RECENT, Case, Group, least_of
 from fettle_server.proactive.rules import FORECASTS, SERVER_RULES, TEST, standing
 from fettle_server.proactive.sentences import length
@@ -43,25 +44,14 @@ from fettle_server.proactive.stages.trail import Trail, ended, next_stage
 from fettle_server.proactive.tables import Fault
 from fettle_server.reactive.intake import Board, Finding, Ticket
 from fettle_server.reactive.rules import Scope
-from fettle_server.reactive.tables import IS_OPEN, Incident, IncidentEntry
-from fettle_server.reactive.tickets import ACTOR
+from fettle_server.reactive.tables import IS_OPEN, Incident
 
-_CHUNK = 5000
 _MOVE = bulk_update(Fault, Fault.id, "incident_number", "stage", "stage_reason", "held_until", "trail")
 _COUNT = bulk_update(Endpoint, Endpoint.pk, "open_incidents")
 _COUNTED = ("", Stage.PARENT)
 """The stages of a fault that its incident counts."""
 _KINDS = (Scope.SERVICE, Scope.MODEL, Scope.BUILD)
 _RANK = {Scope.ENDPOINT: 0, Scope.ROOM: 1, Scope.SCHOOL: 2, Scope.SERVICE: 2, Scope.MODEL: 3, Scope.BUILD: 3}
-
-
-class _Fault:
-    """A fault as it stands now that its endpoint is locked."""
-
-    __slots__ = ("endpoint_pk", "id", "number", "stage", "trail")
-
-    def __init__(self, row: Any) -> None:
-        self.id, self.endpoint_pk, self.number, self.stage, self.trail = row
 
 
 class Telling:
@@ -73,8 +63,8 @@ class Telling:
         self._now = now
         self._board = Board(tx, now, within)
         self._orders = orders.in_force(tx, now)
-        self._faults: dict[int, _Fault] = {}
-        self._of_number: dict[int, list[_Fault]] = {}
+        self._faults: dict[int, StandingFault] = {}
+        self._of_number: dict[int, list[StandingFault]] = {}
         self._open_incidents: dict[int, int] = {}
         self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
         self._wider: dict[str, tuple[str, ...]] = {}
@@ -98,7 +88,7 @@ class Telling:
         members = [case for group in groups for case in group.members]
         numbers = {case.incident for case in members if case.incident is not None} | set(quiet)
         ids = {case.fault_id for case in members} | {fault.id for fault in due}
-        belonging = _rows(self._tx, Fault.incident_number, numbers)
+        belonging = rows(self._tx, Fault.incident_number, numbers)
         pks = {case.endpoint_pk for case in members} | {fault.endpoint_pk for fault in due} | {row[1] for row in belonging}
         pks |= self._endpoints_of(numbers)
         self._lock(pks)
@@ -107,15 +97,15 @@ class Telling:
         keys |= {key for fault in due for key in self._causes(fault)}
         self._board.read(keys, numbers, self._now)
         # What came to a shared incident meanwhile goes with it: who would change it needs the incident, which is locked now.
-        for row in (*_rows(self._tx, Fault.id, ids), *_rows(self._tx, Fault.incident_number, numbers)):
+        for row in (*rows(self._tx, Fault.id, ids), *rows(self._tx, Fault.incident_number, numbers)):
             if row[1] in self._open_incidents or row[2] in numbers:
-                self._faults.setdefault(row[0], _Fault(row))
+                self._faults.setdefault(row[0], StandingFault(row))
         for one in self._faults.values():
             if one.number is not None:
                 self._of_number.setdefault(one.number, []).append(one)
         seen = sa.select(Fault.id, Fault.evidence).where(Fault.id.in_([fault.id for fault in due]))
         self._evidence = {row.id: row.evidence for row in self._tx.execute(seen)} if due else {}
-        self._touched = _touched_by_people(self._tx, numbers)
+        self._touched = touched_by_people(self._tx, numbers)
         self._openings = openings(self._tx, [fault.endpoint_pk for fault in due], self._now) if due else {}
 
     def _wider_of(self, group: Group) -> tuple[str, ...]:
@@ -138,8 +128,8 @@ class Telling:
 
     def _lock(self, pks: Iterable[int]) -> None:
         ordered = sorted(pks)
-        for start in range(0, len(ordered), _CHUNK):
-            piece = ordered[start : start + _CHUNK]
+        for start in range(0, len(ordered), CHUNK):
+            piece = ordered[start : start + CHUNK]
             locked = sa.select(Endpoint.pk, Endpoint.open_incidents).where(Endpoint.pk.in_(piece)).order_by(Endpoint.pk)
             self._open_incidents |= {row[0]: row[1] for row in self._tx.execute(locked.with_for_update())}
 
@@ -221,7 +211,7 @@ class Telling:
         self._board.promote(taken[0], found._replace(text=text))
         return taken[0]
 
-    def _adopt(self, ticket: Ticket, faults: Iterable[_Fault]) -> None:
+    def _adopt(self, ticket: Ticket, faults: Iterable[StandingFault]) -> None:
         """The faults are part of the wider incident from now on."""
         reason = part_of(ticket.number, ticket.title)
         for fault in faults:
@@ -282,7 +272,7 @@ class Telling:
         has_looked = fault.stage == Stage.GATHERING or bool(fault.split_from)
         return ask(facts, around, self._now, AGAIN if has_looked else STAGES[:-1])
 
-    def _tell(self, fault: Waiting, now: _Fault) -> None:
+    def _tell(self, fault: Waiting, now: StandingFault) -> None:
         means = standing(self._policy, fault.rule, fault.instance, fault.name)
         ticket = self._board.raised(
             Finding(
@@ -363,14 +353,14 @@ class Telling:
         self._board.resolve(ticket, self._now, rest.sentence(total - len(ill), total))
         return True
 
-    def _go_on(self, fault: _Fault, ticket: Ticket, hold: Hold) -> None:
+    def _go_on(self, fault: StandingFault, ticket: Ticket, hold: Hold) -> None:
         trail = next_stage(fault.trail, hold.stage, hold.reason, to_ms(self._now))
         trail[-1]["split_from"] = ticket.cause
         self._move(fault, None, hold, trail)
 
     # ---- writing ----
 
-    def _move(self, fault: _Fault, ticket: Ticket | None, hold: Hold | None, trail: Trail) -> None:
+    def _move(self, fault: StandingFault, ticket: Ticket | None, hold: Hold | None, trail: Trail) -> None:
         until = hold.until if hold is not None else None
         self._moves[fault.id] = (
             fault.id,
@@ -400,25 +390,3 @@ class Telling:
 def _rank(scope: str, school_id: int | None) -> int:
     """How wide a scope is; what is of several schools is wider than anything of one."""
     return 3 if school_id is None else _RANK[Scope(scope)]
-
-
-def _rows(tx: sa.Connection, column: Any, keys: Iterable[int]) -> list[Any]:
-    """The open faults of those keys: id, endpoint, incident, stage, trail."""
-    ordered = sorted(keys)
-    columns = (Fault.id, Fault.endpoint_pk, Fault.incident_number, Fault.stage, Fault.trail)
-    found: list[Any] = []
-    for start in range(0, len(ordered), _CHUNK):
-        piece = ordered[start : start + _CHUNK]
-        found += tx.execute(sa.select(*columns).where(column.in_(piece), Fault.cleared_at.is_(None))).all()
-    return found
-
-
-def _touched_by_people(tx: sa.Connection, numbers: Iterable[int]) -> frozenset[int]:
-    """Those of the incidents in whose story a person stands."""
-    wanted = sorted(numbers)
-    if not wanted:
-        return frozenset()
-    statement = sa.select(IncidentEntry.incident_number).where(
-        IncidentEntry.incident_number.in_(wanted), IncidentEntry.actor != ACTOR
-    )
-    return frozenset(tx.scalars(statement.distinct()))
