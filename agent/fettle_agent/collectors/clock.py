@@ -20,7 +20,7 @@ def collector(setup: Setup) -> Callable[[], Collected]:
     """The collector of clock.offset_seconds (no data before the server was heard) and boot.uptime_days."""
 
     def collect() -> Collected:
-        readings = [Reading("boot.uptime_days", _uptime_s() / _DAY_S)]
+        readings = [Reading("boot.uptime_days", uptime_s() / _DAY_S)]
         offset = setup.clock_offset_s()
         if offset is not None:
             readings.append(Reading("clock.offset_seconds", offset))
@@ -29,7 +29,7 @@ def collector(setup: Setup) -> Callable[[], Collected]:
     return collect
 
 
-def _uptime_s() -> float:
+def uptime_s() -> float:
     """Seconds since the start, sleep included; Linux's own clock of it does not move when the wall clock is set."""
     if sys.platform == "linux":
         return time.clock_gettime(time.CLOCK_BOOTTIME)

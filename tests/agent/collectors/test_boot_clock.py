@@ -1,5 +1,6 @@
 """The start, the sign-in, the clock, the agent about itself and the test fault."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def test_start_that_is_not_finished_is_no_data():
 
 def test_start_is_asked_for_only_once(setup, install, monkeypatch, tmp_path, values):
     monkeypatch.setattr(boot_linux, "SYSTEMD_SIGN", str(tmp_path))
+    monkeypatch.setattr(clock, "uptime_s", lambda: 60.0)
     install(
         "systemd-analyze", f"echo asked >> {tmp_path}/asked; echo 'Startup finished in 1s (kernel) + 2s (userspace) = 3.5s'"
     )
@@ -35,6 +37,32 @@ def test_start_is_asked_for_only_once(setup, install, monkeypatch, tmp_path, val
 
     assert values(collect()) == {("boot.duration_seconds", ""): 3.5}
     assert (tmp_path / "asked").read_text() == "asked\n"
+
+
+def test_start_of_long_ago_is_told_no_more(setup, install, monkeypatch, tmp_path, values):
+    monkeypatch.setattr(boot_linux, "SYSTEMD_SIGN", str(tmp_path))
+    install("systemd-analyze", "echo 'Startup finished in 1s (kernel) + 2s (userspace) = 3.5s'")
+    ages = iter((7200.0, 7201.0))
+    monkeypatch.setattr(clock, "uptime_s", lambda: next(ages))
+    collect = boot_linux.collector(setup)
+
+    assert [len(values(collect())) for _ in range(2)] == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"boot_told": 7200.0}, {"boot.duration_seconds"}),
+        ({"boot_told": 7201.0}, set()),
+        ({}, set()),
+        ({"logon_began": 7200.0, "profile_ready": 7190.0}, {"logon.duration_seconds"}),
+        ({"logon_began": 7201.0, "profile_ready": 7190.0}, set()),
+    ],
+)
+def test_windows_start_and_sign_in_of_long_ago_are_told_no_more(facts, told):
+    text = json.dumps({"boot_ms": 400_000} | facts)
+
+    assert {reading.key for reading in boot_windows.readings(text)} == told
 
 
 def test_windows_start_and_sign_in(sample, values):
