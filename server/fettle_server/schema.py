@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 from fettle_server import leases
+from fettle_server.change import tables as change
+from fettle_server.change.jobs import tables as jobs
+from fettle_server.change.library import tables as library
+from fettle_server.change.manifests import tables as manifests
+from fettle_server.change.patches import tables as patches
+from fettle_server.change.rollouts import tables as rollouts
 from fettle_server.db import Model
 from fettle_server.estate import tables as estate
 from fettle_server.estate.calendars import tables as calendars
@@ -22,17 +28,23 @@ METADATA = Model.metadata
 __all__ = [
     "METADATA",
     "calendars",
+    "change",
     "estate",
     "forecasts",
+    "jobs",
     "journal",
     "leases",
+    "library",
     "maintenance",
+    "manifests",
     "notify",
+    "patches",
     "presence",
     "proactive",
     "problems",
     "proofs",
     "reactive",
+    "rollouts",
     "rulebook",
     "stages",
 ]

@@ -18,16 +18,18 @@ class EnrolRequest(_message.Message):
     def __init__(self, token: _Optional[str] = ..., csr_der: _Optional[bytes] = ..., machine: _Optional[_Union[Machine, _Mapping]] = ...) -> None: ...
 
 class EnrolResponse(_message.Message):
-    __slots__ = ("endpoint_id", "certificate_pem", "ca_pem", "school")
+    __slots__ = ("endpoint_id", "certificate_pem", "ca_pem", "school", "signers")
     ENDPOINT_ID_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     CA_PEM_FIELD_NUMBER: _ClassVar[int]
     SCHOOL_FIELD_NUMBER: _ClassVar[int]
+    SIGNERS_FIELD_NUMBER: _ClassVar[int]
     endpoint_id: str
     certificate_pem: bytes
     ca_pem: bytes
     school: str
-    def __init__(self, endpoint_id: _Optional[str] = ..., certificate_pem: _Optional[bytes] = ..., ca_pem: _Optional[bytes] = ..., school: _Optional[str] = ...) -> None: ...
+    signers: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, endpoint_id: _Optional[str] = ..., certificate_pem: _Optional[bytes] = ..., ca_pem: _Optional[bytes] = ..., school: _Optional[str] = ..., signers: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class RenewRequest(_message.Message):
     __slots__ = ("csr_der",)
@@ -94,7 +96,7 @@ class Hello(_message.Message):
     def __init__(self, protocol: _Optional[int] = ..., machine: _Optional[_Union[Machine, _Mapping]] = ..., instance: _Optional[str] = ..., spool: _Optional[str] = ..., boot: _Optional[str] = ..., policy_version: _Optional[int] = ..., policy_digest: _Optional[int] = ..., sent_ms: _Optional[int] = ...) -> None: ...
 
 class Event(_message.Message):
-    __slots__ = ("sequence", "at_ms", "raised", "cleared", "power", "inventory", "notice")
+    __slots__ = ("sequence", "at_ms", "raised", "cleared", "power", "inventory", "notice", "job")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     AT_MS_FIELD_NUMBER: _ClassVar[int]
     RAISED_FIELD_NUMBER: _ClassVar[int]
@@ -102,6 +104,7 @@ class Event(_message.Message):
     POWER_FIELD_NUMBER: _ClassVar[int]
     INVENTORY_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    JOB_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     at_ms: int
     raised: FaultRaised
@@ -109,7 +112,8 @@ class Event(_message.Message):
     power: PowerChange
     inventory: Inventory
     notice: Notice
-    def __init__(self, sequence: _Optional[int] = ..., at_ms: _Optional[int] = ..., raised: _Optional[_Union[FaultRaised, _Mapping]] = ..., cleared: _Optional[_Union[FaultCleared, _Mapping]] = ..., power: _Optional[_Union[PowerChange, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ...) -> None: ...
+    job: JobReport
+    def __init__(self, sequence: _Optional[int] = ..., at_ms: _Optional[int] = ..., raised: _Optional[_Union[FaultRaised, _Mapping]] = ..., cleared: _Optional[_Union[FaultCleared, _Mapping]] = ..., power: _Optional[_Union[PowerChange, _Mapping]] = ..., inventory: _Optional[_Union[Inventory, _Mapping]] = ..., notice: _Optional[_Union[Notice, _Mapping]] = ..., job: _Optional[_Union[JobReport, _Mapping]] = ...) -> None: ...
 
 class Sample(_message.Message):
     __slots__ = ("at_ms", "value")
@@ -200,6 +204,58 @@ class Notice(_message.Message):
     subject: str
     text: str
     def __init__(self, code: _Optional[str] = ..., subject: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
+
+class JobReport(_message.Message):
+    __slots__ = ("job", "state", "step", "kind", "percent", "why", "words", "result", "attempt")
+    class State(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+        __slots__ = ()
+        STATE_UNSPECIFIED: _ClassVar[JobReport.State]
+        STATE_RECEIVED: _ClassVar[JobReport.State]
+        STATE_REFUSED: _ClassVar[JobReport.State]
+        STATE_WAITING: _ClassVar[JobReport.State]
+        STATE_DEFERRED: _ClassVar[JobReport.State]
+        STATE_STARTED: _ClassVar[JobReport.State]
+        STATE_STEP_DONE: _ClassVar[JobReport.State]
+        STATE_STEP_FAILED: _ClassVar[JobReport.State]
+        STATE_RESTARTING: _ClassVar[JobReport.State]
+        STATE_RESUMED: _ClassVar[JobReport.State]
+        STATE_DONE: _ClassVar[JobReport.State]
+        STATE_FAILED: _ClassVar[JobReport.State]
+        STATE_CANCELLED: _ClassVar[JobReport.State]
+        STATE_PROGRESS: _ClassVar[JobReport.State]
+    STATE_UNSPECIFIED: JobReport.State
+    STATE_RECEIVED: JobReport.State
+    STATE_REFUSED: JobReport.State
+    STATE_WAITING: JobReport.State
+    STATE_DEFERRED: JobReport.State
+    STATE_STARTED: JobReport.State
+    STATE_STEP_DONE: JobReport.State
+    STATE_STEP_FAILED: JobReport.State
+    STATE_RESTARTING: JobReport.State
+    STATE_RESUMED: JobReport.State
+    STATE_DONE: JobReport.State
+    STATE_FAILED: JobReport.State
+    STATE_CANCELLED: JobReport.State
+    STATE_PROGRESS: JobReport.State
+    JOB_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    STEP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PERCENT_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    WORDS_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPT_FIELD_NUMBER: _ClassVar[int]
+    job: str
+    state: JobReport.State
+    step: int
+    kind: str
+    percent: int
+    why: str
+    words: str
+    result: bytes
+    attempt: int
+    def __init__(self, job: _Optional[str] = ..., state: _Optional[_Union[JobReport.State, str]] = ..., step: _Optional[int] = ..., kind: _Optional[str] = ..., percent: _Optional[int] = ..., why: _Optional[str] = ..., words: _Optional[str] = ..., result: _Optional[bytes] = ..., attempt: _Optional[int] = ...) -> None: ...
 
 class Vitals(_message.Message):
     __slots__ = ("at_ms", "readings", "faults", "agent", "pending", "policy_version")
@@ -300,7 +356,7 @@ class Live(_message.Message):
     def __init__(self, at_ms: _Optional[int] = ..., readings: _Optional[_Iterable[_Union[Reading, _Mapping]]] = ...) -> None: ...
 
 class Downlink(_message.Message):
-    __slots__ = ("welcome", "ack", "policy", "watch", "ping", "rejected", "refusal", "told", "prove")
+    __slots__ = ("welcome", "ack", "policy", "watch", "ping", "rejected", "refusal", "told", "prove", "jobs", "cancelled", "wake")
     WELCOME_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     POLICY_FIELD_NUMBER: _ClassVar[int]
@@ -310,6 +366,9 @@ class Downlink(_message.Message):
     REFUSAL_FIELD_NUMBER: _ClassVar[int]
     TOLD_FIELD_NUMBER: _ClassVar[int]
     PROVE_FIELD_NUMBER: _ClassVar[int]
+    JOBS_FIELD_NUMBER: _ClassVar[int]
+    CANCELLED_FIELD_NUMBER: _ClassVar[int]
+    WAKE_FIELD_NUMBER: _ClassVar[int]
     welcome: Welcome
     ack: Ack
     policy: Policy
@@ -319,7 +378,10 @@ class Downlink(_message.Message):
     refusal: Refusal
     told: Told
     prove: Prove
-    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., rejected: _Optional[_Iterable[_Union[Rejected, _Mapping]]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., told: _Optional[_Union[Told, _Mapping]] = ..., prove: _Optional[_Union[Prove, _Mapping]] = ...) -> None: ...
+    jobs: _containers.RepeatedCompositeFieldContainer[Job]
+    cancelled: _containers.RepeatedCompositeFieldContainer[CancelJob]
+    wake: Wake
+    def __init__(self, welcome: _Optional[_Union[Welcome, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., policy: _Optional[_Union[Policy, _Mapping]] = ..., watch: _Optional[_Union[Watch, _Mapping]] = ..., ping: _Optional[_Union[Ping, _Mapping]] = ..., rejected: _Optional[_Iterable[_Union[Rejected, _Mapping]]] = ..., refusal: _Optional[_Union[Refusal, _Mapping]] = ..., told: _Optional[_Union[Told, _Mapping]] = ..., prove: _Optional[_Union[Prove, _Mapping]] = ..., jobs: _Optional[_Iterable[_Union[Job, _Mapping]]] = ..., cancelled: _Optional[_Iterable[_Union[CancelJob, _Mapping]]] = ..., wake: _Optional[_Union[Wake, _Mapping]] = ...) -> None: ...
 
 class Welcome(_message.Message):
     __slots__ = ("endpoint_id", "server_ms", "events_acked", "history_acked", "vitals_every_s")
@@ -388,6 +450,38 @@ class Prove(_message.Message):
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     seconds: int
     def __init__(self, seconds: _Optional[int] = ...) -> None: ...
+
+class Job(_message.Message):
+    __slots__ = ("id", "manifest", "signature", "key", "start_ms", "until_ms", "exam")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    MANIFEST_FIELD_NUMBER: _ClassVar[int]
+    SIGNATURE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    START_MS_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_MS_FIELD_NUMBER: _ClassVar[int]
+    EXAM_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    manifest: bytes
+    signature: bytes
+    key: str
+    start_ms: int
+    until_ms: int
+    exam: bool
+    def __init__(self, id: _Optional[str] = ..., manifest: _Optional[bytes] = ..., signature: _Optional[bytes] = ..., key: _Optional[str] = ..., start_ms: _Optional[int] = ..., until_ms: _Optional[int] = ..., exam: _Optional[bool] = ...) -> None: ...
+
+class CancelJob(_message.Message):
+    __slots__ = ("id", "reason")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    reason: str
+    def __init__(self, id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class Wake(_message.Message):
+    __slots__ = ("macs",)
+    MACS_FIELD_NUMBER: _ClassVar[int]
+    macs: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, macs: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class Told(_message.Message):
     __slots__ = ("code", "text")

@@ -36,7 +36,7 @@ FIGURE_LIMIT = 1e9
 VALUE_LIMIT = 1e18
 """Beyond any reading's range; what is larger is a mistake that no chart could draw."""
 SYSTEMS = ("windows", "linux", "macos")
-SECTIONS = ("hardware", "software")
+SECTIONS = ("hardware", "software", "updates")
 SEVERITIES = frozenset({"watch", "ill"})
 
 _KEY = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")

@@ -209,7 +209,7 @@ def _assignee(tx: sa.Connection, name: str, schools: Sequence[int]) -> int:
     row = tx.execute(sa.select(User.id, User.role, User.all_schools).where(User.name == name, User.active)).one_or_none()
     if row is None:
         raise Refused(f"There is nobody called {name}.")
-    if row.role == Role.VIEWER:
+    if row.role in (Role.VIEWER, Role.APPROVER):
         raise Refused(f"{name} may only look: give it to a technician.")
     theirs = sa.select(UserSchool.user_id).where(UserSchool.user_id == row.id, UserSchool.school_id.in_(schools))
     if not row.all_schools and tx.scalar(theirs) is None:

@@ -21,7 +21,17 @@ from fettle_server.estate.people.rules import (
 OWN, OTHER = 1, 2
 _MAY = {
     Role.ADMINISTRATOR: set(Act),
-    Role.TECHNICIAN: set(Act) - {Act.MANAGE_PEOPLE, Act.EDIT_PRIORITIES, Act.SEE_AUDIT, Act.EDIT_NOTICES},
+    Role.TECHNICIAN: set(Act)
+    - {
+        Act.MANAGE_PEOPLE,
+        Act.EDIT_PRIORITIES,
+        Act.SEE_AUDIT,
+        Act.EDIT_NOTICES,
+        Act.APPROVE_CHANGE,
+        Act.APPROVE_FINALLY,
+        Act.MANAGE_KEYS,
+    },
+    Role.APPROVER: {Act.VIEW, Act.APPROVE_FINALLY},
     Role.VIEWER: {Act.VIEW},
 }
 

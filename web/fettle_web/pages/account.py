@@ -136,5 +136,5 @@ def _objection(new: str) -> str | None:
 
 
 def _roles_up_to(role: Role) -> list[Role]:
-    ranks = [Role.VIEWER, Role.TECHNICIAN, Role.ADMINISTRATOR]
+    ranks = [Role.VIEWER, Role.APPROVER, Role.TECHNICIAN, Role.ADMINISTRATOR]
     return ranks[: ranks.index(role) + 1]

@@ -16,6 +16,8 @@ class Role(StrEnum):
 
     ADMINISTRATOR = "administrator"
     TECHNICIAN = "technician"
+    APPROVER = "approver"
+    """Somebody outside ICT, such as a head: sees, and has the last word on changes at their schools."""
     VIEWER = "viewer"
 
 
@@ -37,6 +39,14 @@ class Act(StrEnum):
     """Maintenance tasks and problems."""
     EDIT_NOTICES = "edit notices"
     PROVE_ALERTS = "prove alerts"
+    PROPOSE_CHANGE = "propose change"
+    REVIEW_CHANGE = "review change"
+    APPROVE_CHANGE = "approve change"
+    APPROVE_FINALLY = "approve finally"
+    RUN_ROLLOUT = "run rollout"
+    """Start, pause, halt, resume and back out what is approved and signed; freezes and change windows."""
+    EDIT_LIBRARY = "edit library"
+    MANAGE_KEYS = "manage keys"
 
 
 class PeopleError(Exception):
@@ -85,17 +95,22 @@ _ACTS: dict[Role, frozenset[Act]] = {
             Act.HOLD_BACK,
             Act.WORK_TASKS,
             Act.PROVE_ALERTS,
+            Act.PROPOSE_CHANGE,
+            Act.REVIEW_CHANGE,
+            Act.RUN_ROLLOUT,
+            Act.EDIT_LIBRARY,
         }
     ),
+    Role.APPROVER: frozenset({Act.VIEW, Act.APPROVE_FINALLY}),
     Role.VIEWER: frozenset({Act.VIEW}),
 }
-_RANK = {Role.VIEWER: 0, Role.TECHNICIAN: 1, Role.ADMINISTRATOR: 2}
+_RANK = {Role.VIEWER: 0, Role.APPROVER: 1, Role.TECHNICIAN: 2, Role.ADMINISTRATOR: 3}
 
 
 def may(person: Person, act: Act, school_id: int | None = None) -> str | None:
     """None where the person may do the act in that school (None: at all); else a sentence that says why not."""
     if act not in _ACTS[person.role]:
-        needed = next(role for role in (Role.TECHNICIAN, Role.ADMINISTRATOR) if act in _ACTS[role])
+        needed = next(role for role in (Role.APPROVER, Role.TECHNICIAN, Role.ADMINISTRATOR) if act in _ACTS[role])
         return f"This needs the role {needed}; {person.name} has the role {person.role}."
     if school_id is None or sees(person, school_id):
         return None

@@ -1,0 +1,1 @@
+"""Signed work: verified, waited for, run, reported."""

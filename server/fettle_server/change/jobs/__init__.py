@@ -1,0 +1,1 @@
+"""Jobs: one manifest for one endpoint, as a durable intent that always says why it has not run yet."""

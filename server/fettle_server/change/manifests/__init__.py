@@ -1,0 +1,1 @@
+"""Manifests to sign, approvers' public keys, and the signatures that came back."""

@@ -1,0 +1,1 @@
+"""Patch truth: which updates each endpoint was offered, has, and has proven."""

@@ -1,0 +1,1 @@
+"""Rollouts: rings, windows in time, the health gate, halting and backing out."""
