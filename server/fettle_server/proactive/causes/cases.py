@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from fettle_protocol.policy import EndpointClass
 
 from fettle_server.db import Utc, from_ms, to_ms
 from fettle_server.estate.tables import Endpoint, Room, School
@@ -26,6 +27,7 @@ WAITING = (Stage.GATHERING, Stage.WINDOW, Stage.FREEZE, Stage.SILENCE, Stage.LAT
 """Stages that end by time."""
 UNHEARD_EVERY = dt.timedelta(minutes=30)
 """How often it is looked whether a machine is there again that was unheard when its wider cause ended."""
+_ROAMING = frozenset({EndpointClass.STAFF_LAPTOP, EndpointClass.LOAN})
 _BEFORE_LIMIT = 5000
 _COUNTED_FOR = dt.timedelta(minutes=10)
 _COLUMNS = (
@@ -146,14 +148,17 @@ def told_of_kind(tx: sa.Connection, rule: str, instance: str, now: dt.datetime) 
 def premises(tx: sa.Connection, school_id: int) -> Premises:
     """A school with its rooms and the machines that are connected now."""
     connected: dict[int | None, set[int]] = defaultdict(set)
-    here = sa.select(Endpoint.pk, Endpoint.room_id).where(
+    roaming: set[int] = set()
+    here = sa.select(Endpoint.pk, Endpoint.room_id, Endpoint.endpoint_class).where(
         Endpoint.school_id == school_id, Endpoint.connected, Endpoint.revoked_at.is_(None)
     )
-    for pk, room_id in tx.execute(here):
+    for pk, room_id, klass in tx.execute(here):
         connected[room_id].add(pk)
+        if klass in _ROAMING:
+            roaming.add(pk)
     rooms = {row.id: row.name for row in tx.execute(sa.select(Room.id, Room.name).where(Room.school_id == school_id))}
     name = tx.scalar(sa.select(School.name).where(School.id == school_id)) or "?"
-    return Premises(school_id, name, rooms, {room: frozenset(pks) for room, pks in connected.items()})
+    return Premises(school_id, name, rooms, {room: frozenset(pks) for room, pks in connected.items()}, frozenset(roaming))
 
 
 def estate(tx: sa.Connection, rule: str, instance: str, now: dt.datetime) -> Estate:

@@ -64,12 +64,16 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Premises:
-    """A school as its machines see it: its name, its rooms' names, and the machines that are connected now, by room."""
+    """A school as its machines see it: its name, its rooms' names, and the machines that are connected now, by room.
+
+    `roaming` are those of them that people carry home: they may be connected from anywhere.
+    """
 
     school_id: int
     name: str
     rooms: Mapping[int, str]
     connected: Mapping[int | None, frozenset[int]]
+    roaming: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,8 +183,10 @@ def _school(scene: _Scene) -> Group | None:
     else:
         enough = len(affected) >= LEAST and len(rooms - {None}) >= 2
     if least_of(scene.cases) == LEAST_SERVERS:
-        enough = len(affected) >= LEAST_SERVERS and affected == scene.everybody()
-    if not enough or len(affected) < SHARE * len(scene.everybody()):
+        enough = len(affected) >= LEAST_SERVERS and affected == scene.everybody() - scene.premises.roaming
+    elif len(affected) < SHARE * len(scene.everybody()):
+        enough = False
+    if not enough:
         return None
     count, places_lost = len(affected), len(rooms - {None})
     where = f" in {places_lost} rooms" if places_lost > 1 else ""

@@ -42,6 +42,14 @@ def test_a_school_off_the_network_is_one_incident(scene):
     assert scene.incidents() == [("school", title, "new", 25)]
 
 
+def test_all_servers_of_a_school_are_one_incident_whoever_is_connected_from_home(scene):
+    servers = scene.pcs(2, None, endpoint_class="server")
+    scene.pcs(3, None, endpoint_class="staff laptop")
+    scene.absent(servers, 0)
+    scene.look_until(0, 100)
+    assert scene.incidents() == [("school", "Harbour School is off the network or without power: 2 PCs", "new", 2)]
+
+
 def test_one_pc_alone_is_told_by_itself_once_it_has_looked_around(scene):
     (ill, *_) = scene.pcs(10, scene.room("R1"))
     scene.fall([ill], 0)
