@@ -54,7 +54,9 @@ class Settings(BaseSettings):
     presence_grace_minutes: int = Field(
         5, ge=1, le=120, description="minutes that agents have to come back after the server was away, before silence counts"
     )
-    reopen_within_minutes: int = Field(60, ge=0, description="a fault that returns so soon reopens its incident")
+    reopen_within_minutes: int = Field(
+        1440, ge=0, description="a PC's fault that returns so soon reopens its incident; one of many PCs within an hour at most"
+    )
     close_after_days: int = Field(7, ge=0, description="a resolved incident closes after so many days")
     history_days: int = Field(400, ge=1, description="days that the packed history is kept")
     event_days: int = Field(400, ge=1, description="days that endpoint events and cleared faults are kept")

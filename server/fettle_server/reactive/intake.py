@@ -57,7 +57,7 @@ class Board:
         of_cause = sa.select(*COLUMNS).where(Incident.cause.in_(sorted(causes)), Incident.merged_into.is_(None))
         returning = (
             Incident.state == IncidentState.RESOLVED,
-            Incident.resolved_at >= since - max(self._within, rules.AGAIN_WITHIN),
+            Incident.resolved_at >= since - max(self._within, rules.BACK_ON_ONE),
         )
         for statement in (
             of_cause.where(*returning).order_by(Incident.resolved_at, Incident.number),
@@ -78,7 +78,7 @@ class Board:
 
     def would_return(self, ticket: Ticket, at: dt.datetime) -> bool:
         """True where a fault that is back at that time reopens the incident."""
-        within = max(self._within, rules.AGAIN_WITHIN) if ticket.reopened else self._within
+        within = rules.again_within(self._within, has_been_back=ticket.reopened > 0, is_shared=ticket.is_shared)
         return rules.returns(ticket.state, ticket.resolved_at, at, within)
 
     def raised(self, found: Finding) -> Ticket:
@@ -283,7 +283,7 @@ class Board:
 
     def _reopen(self, ticket: Ticket, found: Finding) -> Ticket:
         ticket.state = rules.next_state(Deed.REOPEN, ticket.state, has_assignee=ticket.assignee_id is not None)
-        ticket.resolved_at = None
+        ticket.resolved_at = ticket.acknowledged_at = None  # who saw it then believes that it is over: it escalates anew
         ticket.reopened += 1
         self._count(found.endpoint_pk, +1)
         text = f"It is back: {found.text or found.title}"

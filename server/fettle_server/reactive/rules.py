@@ -152,6 +152,17 @@ def next_state(deed: Deed, state: IncidentState, *, has_assignee: bool) -> Incid
 
 AGAIN_WITHIN = dt.timedelta(hours=24)
 """How soon a fault that has been back before reopens its incident once more: what comes twice a day comes tomorrow too."""
+BACK_ON_ONE = dt.timedelta(days=4)
+"""The same where the incident is one PC's: its tomorrow may lie behind a weekend."""
+SHARED_AGAIN = dt.timedelta(hours=1)
+"""An incident of many PCs reopens so soon at most: tomorrow's power cut is not today's dead switch."""
+
+
+def again_within(within: dt.timedelta, *, has_been_back: bool, is_shared: bool) -> dt.timedelta:
+    """How soon a fault reopens its incident; `within` is what the settings say of one that was never back."""
+    if not has_been_back:
+        return min(within, SHARED_AGAIN) if is_shared else within
+    return max(within, AGAIN_WITHIN if is_shared else BACK_ON_ONE)
 
 
 def returns(state: IncidentState, resolved_at: dt.datetime | None, again_at: dt.datetime, within: dt.timedelta) -> bool:

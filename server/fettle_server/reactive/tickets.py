@@ -96,9 +96,9 @@ COLUMNS = tuple(getattr(Incident, name) for name in Ticket.__dataclass_fields__ 
 _WHOLE = tuple(name for name in Ticket.__dataclass_fields__ if name not in ("number", "is_changed"))
 _CHANGING = (
     "cause", "state", "urgency", "impact", "priority", "title", "rule", "resolved_at", "reopened", "open_faults", "scope",
-    "school_id", "room_id", "endpoint_pk", "merged_into", "quiet_until", "closed_at",
+    "school_id", "room_id", "endpoint_pk", "merged_into", "quiet_until", "closed_at", "acknowledged_at",
 )  # fmt: skip
-_TIMES = frozenset({"resolved_at", "quiet_until", "closed_at"})
+_TIMES = frozenset({"resolved_at", "quiet_until", "closed_at", "acknowledged_at"})
 CHANGE = bulk_update(Incident, Incident.number, *_CHANGING, "updated_at")
 ENTRY = bulk_insert(IncidentEntry, "incident_number", "at", "kind", "actor", "text", "detail")
 

@@ -111,7 +111,7 @@ def test_a_fault_that_returns_soon_reopens_its_incident(store, line, stream, pk,
 
 def test_a_fault_that_returns_later_is_another_incident(store, line, stream, tell):
     now = clock.now_ms()
-    line.events(stream, tell.raised(at_ms=now - 120 * MINUTE), tell.cleared(at_ms=now - 90 * MINUTE))
+    line.events(stream, tell.raised(at_ms=now - 1520 * MINUTE), tell.cleared(at_ms=now - 1490 * MINUTE))
     line.events(stream, tell.raised())
     assert [row[1] for row in incidents(store)] == ["resolved", "new"]
 
@@ -119,8 +119,8 @@ def test_a_fault_that_returns_later_is_another_incident(store, line, stream, tel
 def test_two_separate_spells_in_one_message_keep_their_own_incidents(store, line, stream, tell):
     now = clock.now_ms()
     spells = [
-        tell.raised(at_ms=now - 300 * MINUTE),
-        tell.cleared(at_ms=now - 290 * MINUTE),
+        tell.raised(at_ms=now - 1700 * MINUTE),
+        tell.cleared(at_ms=now - 1690 * MINUTE),
         tell.raised(at_ms=now - 100 * MINUTE),
     ]
     line.events(stream, *spells)

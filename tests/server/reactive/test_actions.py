@@ -79,6 +79,12 @@ def test_who_acts_has_seen_it_but_a_comment_alone_does_not_acknowledge(store, nu
     assert incident(store, Incident.acknowledged_at, Incident.assignee_id) == (now, ada.id)
 
 
+def test_an_incident_that_comes_back_by_itself_is_acknowledged_by_nobody(store, line, stream, number, ada, now, tell):
+    do(store, actions.acknowledge, ada, number, now)
+    line.events(stream, tell.cleared(), tell.raised())
+    assert incident(store, Incident.state, Incident.reopened, Incident.acknowledged_at) == ("new", 1, None)
+
+
 def test_resolving_by_hand_counts_down_and_reopening_counts_up(store, number, ada, pk, now):
     do(store, actions.resolve, ada, number, "done", now)
     assert incident(store, Endpoint.open_incidents) == (0,)

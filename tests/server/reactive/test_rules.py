@@ -76,6 +76,15 @@ def test_a_fault_that_is_back_reopens_only_a_freshly_resolved_incident(state, ag
     assert rules.returns(state, NOW, NOW + again_after, HOUR) is returns
 
 
+@pytest.mark.parametrize(
+    ("has_been_back", "is_shared", "hours"),
+    [(False, False, 24), (True, False, 96), (False, True, 1), (True, True, 24)],
+)
+def test_one_pcs_trouble_is_the_same_for_longer_than_that_of_many(has_been_back, is_shared, hours):
+    within = rules.again_within(24 * HOUR, has_been_back=has_been_back, is_shared=is_shared)
+    assert within == dt.timedelta(hours=hours)
+
+
 def test_the_default_table_has_every_cell_and_more_harm_never_comes_later():
     assert set(DEFAULT_PRIORITIES) == {(impact, urgency) for impact in IMPACTS for urgency in URGENCIES}
     for impact in IMPACTS:
