@@ -28,7 +28,9 @@ SAME_LESSONS = dt.timedelta(hours=3)
 """So soon after its incident was opened, a room's PCs that are not back are likelier lost than switched off."""
 LONGEST_UNHEARD = dt.timedelta(days=7)
 """A machine that is away for longer keeps no incident open for a fault that came and went."""
+_SAID_GOODBYE = frozenset({"clean", "sleeping", "stopped"})
 _CHUNK = 5000
+_Row = sa.Row[int, str, int | None, str, bool, dt.datetime | None, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,20 +73,26 @@ def quiet_unheard(tx: sa.Connection, ticket: Ticket, now: dt.datetime) -> dt.dat
 def leftovers(tx: sa.Connection, ids: Sequence[int], ticket: Ticket, now: dt.datetime) -> Leftovers:
     """Sort the open faults of a shared incident by whether their machines can be heard."""
     columns = (
-        Fault.id, Fault.rule, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.connected, Endpoint.connected_since
+        Fault.id, Fault.rule, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.connected, Endpoint.connected_since,
+        Endpoint.leave,
     )  # fmt: skip
     statement = sa.select(*columns).join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
     pieces = (ids[start : start + _CHUNK] for start in range(0, len(ids), _CHUNK))
     rows = [row for piece in pieces for row in tx.execute(statement.where(Fault.id.in_(piece)))]
-    lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows], now)
+    lost = _rooms_without_return(tx, ticket, [row.room_id for row in rows if not _was_switched_off(row)], now)
     ill = {row.id for row in rows if _is_ill(row, lost, now)}
     return Leftovers(frozenset(ill), frozenset(row.id for row in rows) - ill)
 
 
-def _is_ill(row: sa.Row[int, str, int | None, str, bool, dt.datetime | None], lost: frozenset[int], now: dt.datetime) -> bool:
+def _was_switched_off(row: _Row) -> bool:
+    """It said goodbye after its fault was told: a trolley that was closed in the middle of it is not lost."""
+    return row.rule != ABSENT and not row.connected and row.leave in _SAID_GOODBYE
+
+
+def _is_ill(row: _Row, lost: frozenset[int], now: dt.datetime) -> bool:
     if row.rule == ABSENT and row.endpoint_class == EndpointClass.SERVER:
         return True
-    if row.room_id in lost:
+    if row.room_id in lost and not _was_switched_off(row):
         return True
     heard = row.connected and (row.connected_since is None or now - row.connected_since >= HEARD_FOR)
     return bool(heard and row.rule != ABSENT)

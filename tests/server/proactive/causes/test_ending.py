@@ -66,6 +66,19 @@ def test_a_room_of_which_nobody_is_back_is_still_lost(scene):
     assert [(row[0], row[2], row[3]) for row in scene.incidents()] == [("school", "resolved", 0), ("room", "new", 6)]
 
 
+def test_a_trolley_that_was_closed_with_a_fault_is_not_lost(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2", "R3")]
+    first, second, trolley = (scene.pcs(6, room) for room in rooms)
+    scene.fall(first + second + trolley, 0, "dns-lost")
+    scene.look_until(0, 60)
+    connect(scene, trolley, 300, connected=False)
+    with scene.store.begin() as tx:
+        tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(trolley)).values(leave="sleeping"))
+    scene.recover(first + second, 600, "dns-lost")
+    scene.look_until(600, 1400, 20)
+    assert [(row[0], row[2]) for row in scene.incidents()] == [("school", "resolved")]
+
+
 def test_what_began_while_a_pc_could_not_be_heard_waits_for_its_end(scene):
     (pc, *_) = pcs = scene.pcs(10, scene.room("R1"))
     connect(scene, pcs, 100)
