@@ -106,7 +106,7 @@ class Agent:
 
     def _be_on(self, on: On, life: PcDay, down: list[Span], out: tuple[list[Word], list[Alert]]) -> None:
         words, alerts = out
-        verdicts, crossings = self._judge.live(on.start, on.end, life.bends)
+        verdicts, crossings = self._judge.live(on.start, on.end, life.bends, on.how)
         alerts += [Alert(crossing.at_s, self.pc.place, crossing.rule) for crossing in crossings]
         events = self._events(on, verdicts)
         reached = self._reached(on, life.cut_off, down)

@@ -16,6 +16,7 @@ from fettle_protocol.policy import Policy, Rule
 from fettle_protocol.rules import WELL, Cleared, Direction, Levels, Phase, Raised, State, step
 
 from replay.world.bends import ORDINARY, SMALL_DISK_FREE, Bend
+from replay.world.life import Start
 
 _EVERY_S = {
     "cpu.busy_percent": 10, "memory.used_percent": 10, "disk.free_percent": 10, "disk.read_only": 10,
@@ -29,6 +30,11 @@ _LINUX_EVERY_S = {
     "updates.reboot_pending": 600, "updates.security_pending": 600,
 }  # fmt: skip
 """How often the agent's collectors take each reading (fettle_agent.collectors.registry)."""
+
+_TOLD_FOR_S = 7200.0
+_TOLD_AFTER = {"boot.duration_seconds": (Start.BOOT,), "logon.duration_seconds": (Start.BOOT, Start.WAKE)}
+"""What is told for so long after it happened (fettle_agent.collectors.boot_linux): a start; a sign-in, here whenever somebody
+begins to use the machine."""
 
 
 class Verdict(NamedTuple):
@@ -82,8 +88,10 @@ class Judge:
         self._states: dict[tuple[str, str, str], State] = {}
         self._alerting: set[tuple[str, str]] = set()
 
-    def live(self, start: float, end: float, bends: Iterable[Bend]) -> tuple[list[Verdict], list[Crossing]]:
-        """Judge one time of being on, with the bends that touch it."""
+    def live(
+        self, start: float, end: float, bends: Iterable[Bend], how: Start = Start.BOOT
+    ) -> tuple[list[Verdict], list[Crossing]]:
+        """Judge one time of being on, which began like that, with the bends that touch it."""
         by_reading: dict[tuple[str, str], list[Bend]] = {}
         for bend in bends:
             if bend.start < end and bend.end > start:
@@ -94,7 +102,12 @@ class Judge:
         verdicts: list[Verdict] = []
         crossings: list[Crossing] = []
         for (reading, instance), bent in by_reading.items():
-            segments = list(_segments(start, end, bent, self._ordinary(reading)))
+            until = end
+            if reading in _TOLD_AFTER:
+                if how not in _TOLD_AFTER[reading]:
+                    continue
+                until = min(end, start + _TOLD_FOR_S)
+            segments = list(_segments(start, until, bent, self._ordinary(reading)))
             for rule, levels in self._rules.of(reading, instance):
                 self._fold(rule, levels, instance, segments, verdicts)
                 self._cross(rule, levels, instance, segments, crossings)

@@ -7,7 +7,7 @@ import datetime as dt
 from pathlib import Path
 
 import pytest
-from replay.world import terms
+from replay.world import causes, terms
 from replay.world.estate import Kind
 from replay.world.life import End, Start
 from replay.world.world import Plan, World
@@ -77,3 +77,41 @@ def test_a_dead_machine_is_never_on() -> None:
         for place, day in world.day(date).items():
             for start, end in dead.get(place, ()):
                 assert all(on.end <= start or on.start >= end for on in day.on)
+
+
+def _world_of(kind: str, monkeypatch: pytest.MonkeyPatch) -> World:
+    """A world in which only that goes wrong with machines."""
+    monkeypatch.setattr(causes, "PER_PC", {kind: 2.0})
+    for others in ("PER_SCHOOL", "PER_ESTATE"):
+        monkeypatch.setattr(causes, others, dict.fromkeys(getattr(causes, others), 0.0))
+    return World(Plan(seed=8, schools=1, pcs=100, days=150, lead=0, tail=60))
+
+
+def test_what_is_seldom_used_is_mended_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _world_of("overheating", monkeypatch)
+    lasted: dict[bool, list[float]] = {True: [], False: []}
+    for cause in world.causes:
+        if cause.kind == "overheating":
+            share = world.estate.share_of_use(world.estate.pcs[min(cause.pcs)])
+            lasted[share > 0.7].append(cause.end - cause.start)
+    often, seldom = (sum(spans) / len(spans) for spans in (lasted[True], lasted[False]))
+    assert often * 1.2 < seldom
+
+
+def test_a_disk_that_fills_hinders_nobody_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _world_of("disk filling", monkeypatch)
+    filling = [cause for cause in world.causes if cause.kind == "disk filling"]
+    assert filling
+    for cause in filling:
+        (bend,) = (bend for bend in world.script.bends[min(cause.pcs)] if bend.start == cause.start)
+        assert max(value for at, value in bend.values if at > cause.harms_from) < causes.HINDERS_FREE
+        assert min(value for at, value in bend.values if at < cause.harms_from) >= causes.HINDERS_FREE
+
+
+def test_a_start_is_only_slow_where_the_machine_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = _world_of("start slow", monkeypatch)
+    days = [day for date in world.dates() for day in world.day(date).values()]
+    starts = {on.start for day in days for on in day.on if on.how is Start.BOOT}
+    felt = {cause.felt_at for cause in world.causes if cause.kind == "start slow"} - {None}
+    assert felt
+    assert felt <= starts

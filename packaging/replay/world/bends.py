@@ -63,10 +63,19 @@ def trembling(dice: random.Random, reading: str, instance: str, start: float, en
     return Bend(reading, instance, start, end, tuple(values))
 
 
+_SLOPE = 0.75
+
+
+def runs_out_at(start: float, end: float, first_last: tuple[float, float], level: float) -> float:
+    """When a value that falls like `falling` has come down to the level."""
+    first, last = first_last
+    return start + (end - start) * _SLOPE * (first - level) / (first - last)
+
+
 def falling(reading: str, instance: str, start: float, end: float, first_last: tuple[float, float]) -> Bend:
     """A value that creeps from the first to the last in steps of six hours over three quarters of the time, and stays there."""
     first, last = first_last
-    step, slope = 21_600.0, (end - start) * 0.75
+    step, slope = 21_600.0, (end - start) * _SLOPE
     values = [
         (
             start + n * step,

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from replay.world import terms
-from replay.world.bends import SMALL_DISK_FREE, Bend, falling, flat, trembling
+from replay.world.bends import SMALL_DISK_FREE, Bend, falling, flat, runs_out_at, trembling
 from replay.world.estate import Estate, Kind, Pc
 from replay.world.terms import DAY
 
@@ -32,7 +32,10 @@ QUIET_DAYS = 6
 
 @dataclass(slots=True)
 class Cause:
-    """One true cause. `felt_at` is when the first machine that was on felt it, `felt_s` for how long machines did, added up."""
+    """One true cause. `felt_at` is when the first machine that was on felt it, `felt_s` for how long machines did, added up.
+
+    `harms_from` is when it begins to hinder: a disk that fills by the day hinders nobody while there is room.
+    """
 
     number: int
     kind: str
@@ -42,6 +45,7 @@ class Cause:
     start: float
     end: float
     story: str
+    harms_from: float
     felt_at: float | None = None
     felt_s: float = 0.0
 
@@ -242,7 +246,8 @@ class _Writer:
         if kind == "pc dead" and self._dice.random() < 0.4:
             hour = self._dice.uniform(19, 28)
         start = terms.at(date, hour)
-        end = terms.at(self._later(pc.school, date, self._dice.randint(*_LASTS[kind])), self._dice.uniform(9, 14))
+        lessons = round(self._dice.randint(*_LASTS[kind]) / self._estate.share_of_use(pc))
+        end = terms.at(self._later(pc.school, date, lessons), self._dice.uniform(9, 14))
         if kind == "memory exhausted":
             end = start + self._dice.uniform(1500, 4 * 3600)
         end = max(end, start + 1500)
@@ -251,6 +256,8 @@ class _Writer:
         if not self._take(pc.place, start, end):
             return
         self._label(kind, pc.school, pc.room, frozenset({pc.place}), start, end, f"{pc.name}: {_STORIES[kind]}")
+        if kind == "disk filling":
+            self.script.causes[-1].harms_from = runs_out_at(start, end, _fills(pc), HINDERS_FREE)
         if kind == "pc dead":
             self.script.dead.setdefault(pc.place, []).append((start, end))
         for bend in _bends(kind, pc, (start, end), self._dice):
@@ -290,7 +297,7 @@ class _Writer:
     def _label(
         self, kind: str, school: int | None, room: int | None, pcs: frozenset[int], start: float, end: float, story: str
     ) -> None:
-        self.script.causes.append(Cause(len(self.script.causes) + 1, kind, school, room, pcs, start, end, story))
+        self.script.causes.append(Cause(len(self.script.causes) + 1, kind, school, room, pcs, start, end, story, start))
 
 
 _LASTS = {
@@ -298,10 +305,14 @@ _LASTS = {
     "disk flapping": (1, 3), "service crashed": (1, 3), "overheating": (2, 10), "memory exhausted": (0, 0),
     "battery worn": (30, 60), "sign-in slow": (5, 15), "start slow": (5, 15), "clock wrong": (2, 8), "updates stuck": (25, 35),
 }  # fmt: skip
-"""Lesson days until somebody has mended it, from and to: a power supply has to be ordered."""
+"""Days on which somebody wants to use the machine until it is mended, from and to: those who sit before it say so, and a power
+supply has to be ordered. What stands where nobody sits stays broken for longer."""
 
-_SLOW = ("pc dead", "disk filling", "updates stuck")
-"""Kinds that take days to show at all: they are only drawn where the play lasts long enough."""
+_SLOW = ("pc dead", "disk filling", "updates stuck", "start slow", "sign-in slow", "battery worn")
+"""Kinds that show by what happens day after day: they are only drawn where the play lasts until they are mended."""
+
+HINDERS_FREE = 5.0
+"""Percent of a disk: with less, updates and programs begin to fail."""
 
 _STORIES = {
     "pc dead": "its power supply is dead", "disk full": "somebody filled the disk", "disk filling": "its disk fills by the day",
@@ -322,13 +333,18 @@ def _can_have(pc: Pc, kind: str) -> bool:
     return pc.kind is not Kind.LOAN
 
 
+def _fills(pc: Pc) -> tuple[float, float]:
+    """From how much free space to how much a disk that fills goes."""
+    return SMALL_DISK_FREE if pc.small_disk else 30.0, 0.6
+
+
 def _bends(kind: str, pc: Pc, span: tuple[float, float], dice: random.Random) -> list[Bend]:
     """What the machine's own readings show of it."""
     start, end = span
     volume = pc.volume
     service = dice.choice(("Spooler", "LanmanWorkstation", "WinDefend")) if pc.system == "windows" else "cups"
     if kind == "disk filling":
-        return [falling("disk.free_percent", volume, start, end, (SMALL_DISK_FREE if pc.small_disk else 30.0, 0.6))]
+        return [falling("disk.free_percent", volume, start, end, _fills(pc))]
     if kind == "disk flapping":
         return [trembling(dice, "disk.free_percent", volume, start, end)]
     if kind == "overheating":

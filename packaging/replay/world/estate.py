@@ -105,6 +105,13 @@ class Estate:
         """The machines of a room."""
         return [pc for pc in self.pcs if pc.room == room]
 
+    def share_of_use(self, pc: Pc) -> float:
+        """On what share of lesson days somebody wants to use the machine, weeks in a cupboard aside."""
+        if pc.room is None:
+            return 1.0
+        room = self.rooms[pc.room]
+        return pc.keen * room.use * (1.0 if room.free_weekday < 0 else 0.8)
+
     def pcs_of_school(self, school: int) -> list[Pc]:
         """The machines of a school."""
         return [pc for pc in self.pcs if pc.school == school]

@@ -112,7 +112,9 @@ class World:
         """Note which causes the machine felt, in the times when it was on or would have been."""
         for cause in self._causes_of.get(pc.place, ()):
             for on in meant:
-                start, end = max(cause.start, on.start), min(cause.end, on.end)
+                if cause.kind == "start slow" and (on.how is not Start.BOOT or on.start < cause.start):
+                    continue  # who finds it on does not wait
+                start, end = max(cause.harms_from, on.start), min(cause.end, on.end)
                 if start < end:
                     cause.feel(start, end)
 
