@@ -153,6 +153,15 @@ def set_priority_cell(tx: sa.Connection, person: Person, impact: str, urgency: s
     record(tx, "priorities.changed", person.actor, f"priorities:{impact}/{urgency}", None, detail, now)
 
 
+def note(tx: sa.Connection, number: int, kind: str, actor: str, text: str, detail: dict[str, Any], now: dt.datetime) -> None:
+    """Add a line that another wing has to say of the incident: its state and its times stay as they are."""
+    line = {"incident_number": number, "at": now, "kind": kind, "actor": actor, "text": text, "detail": detail}
+    tx.execute(sa.insert(IncidentEntry).values(line))
+    school_id = tx.scalar(sa.select(Incident.school_id).where(Incident.number == number))
+    for one in reached(tx, number, school_id)[:FOLLOWED] or (None,):
+        record(tx, "incident.changed", actor, f"incident:{number}", one, {"what": kind, **detail}, now)
+
+
 def close_old(tx: sa.Connection, before: dt.datetime, now: dt.datetime, limit: int = 500) -> int:
     """Close incidents that were resolved before that time, some at a time; returns how many."""
     statement = (
