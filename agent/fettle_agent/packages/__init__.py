@@ -70,6 +70,13 @@ class Provider(Protocol):
     def installed(self, names: Sequence[str]) -> dict[str, str]:
         """The versions of those that are installed."""
 
+    def touched(self, wanted: Sequence[Wanted], *, only_upgrade: bool, allow_downgrade: bool) -> tuple[str, ...]:
+        """The names of all that such an install would put on, change or take off, what it brings along among them.
+
+        Empty where the tool cannot plan it; the names wanted are then all that is known. What is to be brought back later is
+        these, so ask `installed` and `keep_former` for them before an install.
+        """
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """Fetch what an install would need, without installing; refuses a file whose sha256 is another."""
 
