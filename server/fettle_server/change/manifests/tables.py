@@ -29,7 +29,9 @@ class SigningKey(Model):
 
 
 class Manifest(Model):
-    """A manifest's bytes (fettle_protocol.manifests), made for one key, and the signature once it came. `uid` is its id inside.
+    """A manifest's bytes (fettle_protocol.manifests), and the signature of the key `key_id` once it came.
+
+    `uid` is its id inside. Serials count up over all manifests, whosever key: so any active key may sign any of them.
 
     `purpose` is "forward", "back out" or "keys".
     """
@@ -39,7 +41,7 @@ class Manifest(Model):
 
     id: Mapped[int] = mapped_column(Serial, primary_key=True)
     uid: Mapped[str] = mapped_column(sa.String(32), unique=True)
-    key_id: Mapped[str] = mapped_column(sa.ForeignKey("signing_keys.id"))
+    key_id: Mapped[str | None] = mapped_column(sa.ForeignKey("signing_keys.id"))
     serial: Mapped[int] = mapped_column(sa.BigInteger)
     purpose: Mapped[str] = mapped_column(sa.String(10))
     change_id: Mapped[int | None] = mapped_column(sa.BigInteger)

@@ -24,6 +24,10 @@ def upgrade() -> None:
     _job_marks()
     _library_items()
     _patch_scans()
+    _patch_counts()
+    _patch_exceptions()
+    _licence_uses()
+    _library_marks()
     _ring_places()
     _updates()
     _wakes()
@@ -192,6 +196,7 @@ def _endpoint_updates() -> None:
         sa.Column("installed", sa.String(length=120), nullable=False),
         sa.Column("words", sa.Text(), nullable=False),
         sa.Column("change_id", sa.BigInteger(), nullable=True),
+        sa.Column("due_on", sa.Date(), nullable=True),
         sa.Column("offered_at", UTC, nullable=False),
         sa.Column("approved_at", UTC, nullable=True),
         sa.Column("downloaded_at", UTC, nullable=True),
@@ -201,8 +206,8 @@ def _endpoint_updates() -> None:
         sa.Column("fixed_at", UTC, nullable=True),
         sa.Column("gone_at", UTC, nullable=True),
         sa.PrimaryKeyConstraint("endpoint_pk", "update_id", name="pk_endpoint_updates"),
+        sqlite_with_rowid=False,
     )
-    op.create_index("ix_endpoint_updates_school_id_state", "endpoint_updates", ["school_id", "state"], unique=False)
     op.create_index("ix_endpoint_updates_update_id_state", "endpoint_updates", ["update_id", "state"], unique=False)
 
 
@@ -263,8 +268,68 @@ def _patch_scans() -> None:
         sa.Column("endpoint_pk", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at", UTC, nullable=False),
         sa.Column("reboot_pending", sa.Boolean(), nullable=True),
+        sa.Column("worked", sa.Boolean(), nullable=False),
         sa.Column("providers", sa.JSON(), nullable=False),
+        sa.Column("refused", sa.String(length=300), nullable=False),
+        sa.Column("lacking", sa.Integer(), nullable=False),
+        sa.Column("restart", sa.Integer(), nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=True),
+        sa.Column("excepted", sa.Boolean(), nullable=False),
+        sa.Column("settle_at", UTC, nullable=True),
         sa.PrimaryKeyConstraint("endpoint_pk", name="pk_patch_scans"),
+    )
+    where = sa.text("settle_at IS NOT NULL")
+    op.create_index("ix_patch_scans_settle_at", "patch_scans", ["settle_at"], sqlite_where=where, postgresql_where=where)
+
+
+def _patch_counts() -> None:
+    op.create_table(
+        "patch_counts",
+        sa.Column("update_id", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("school_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("due_day", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("endpoints", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("update_id", "school_id", "state", "due_day", name="pk_patch_counts"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _patch_exceptions() -> None:
+    op.create_table(
+        "patch_exceptions",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("update_id", sa.BigInteger(), nullable=False),
+        sa.Column("school_id", sa.Integer(), nullable=True),
+        sa.Column("why", sa.String(length=500), nullable=False),
+        sa.Column("until", sa.Date(), nullable=False),
+        sa.Column("by", sa.String(length=120), nullable=False),
+        sa.Column("at", UTC, nullable=False),
+        sa.Column("ended_at", UTC, nullable=True),
+        sa.PrimaryKeyConstraint("id", name="pk_patch_exceptions"),
+    )
+    op.create_index("ix_patch_exceptions_update_id", "patch_exceptions", ["update_id"], unique=False)
+
+
+def _licence_uses() -> None:
+    op.create_table(
+        "licence_uses",
+        sa.Column("endpoint_pk", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("item_id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("version", sa.String(length=120), nullable=False),
+        sa.PrimaryKeyConstraint("endpoint_pk", "item_id", name="pk_licence_uses"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("ix_licence_uses_item_id", "licence_uses", ["item_id"], unique=False)
+
+
+def _library_marks() -> None:
+    op.create_table(
+        "library_marks",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+        sa.Column("day", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name="pk_library_marks"),
     )
 
 
@@ -296,6 +361,7 @@ def _updates() -> None:
         sa.Column("reference", sa.String(length=300), nullable=False),
         sa.Column("released_on", sa.Date(), nullable=True),
         sa.Column("first_seen_at", UTC, nullable=False),
+        sa.Column("due_on", sa.Date(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_updates"),
         sa.UniqueConstraint("provider", "name", "version", name="uq_updates_provider_name_version"),
     )
@@ -365,7 +431,7 @@ def _manifests() -> None:
         "manifests",
         sa.Column("id", SERIAL, nullable=False),
         sa.Column("uid", sa.String(length=32), nullable=False),
-        sa.Column("key_id", sa.String(length=16), nullable=False),
+        sa.Column("key_id", sa.String(length=16), nullable=True),
         sa.Column("serial", sa.BigInteger(), nullable=False),
         sa.Column("purpose", sa.String(length=10), nullable=False),
         sa.Column("change_id", sa.BigInteger(), nullable=True),
