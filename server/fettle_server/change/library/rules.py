@@ -79,8 +79,11 @@ def drift(documented: Documented, software: Sequence[tuple[str, str]]) -> list[d
     for name, version in documented.packages:
         there = found.get(name.casefold(), set())
         if not there or (version and version not in there):
-            items.append({"name": name, "wanted": version or "any version", "found": ", ".join(sorted(there)) or "missing"})
-    for name in documented.absent:
-        if there := found.get(name.casefold()):
-            items.append({"name": name, "wanted": "not there", "found": ", ".join(sorted(there)) or "there"})
+            items.append({"name": name, "wanted": version or "any version", "found": _said(there) or "missing"})
+    forbidden = ((name, found.get(name.casefold())) for name in documented.absent)
+    items.extend({"name": name, "wanted": "not there", "found": _said(there)} for name, there in forbidden if there)
     return sorted(items, key=lambda item: item["name"].casefold())
+
+
+def _said(versions: Iterable[str]) -> str:
+    return ", ".join(sorted(versions))

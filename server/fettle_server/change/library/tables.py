@@ -77,7 +77,10 @@ class BuildPlace(Model):
 
 
 class Drift(Model):
-    """How far an endpoint is from its build, when its software was last told: how many items, and which (at most 50)."""
+    """How far an endpoint is from its build, when its software was last told: how many items, and which (at most 50).
+
+    `software_digest` is empty where its software is not known: then nothing is said.
+    """
 
     __tablename__ = "drift"
     __table_args__ = (sa.Index("ix_drift_build_id_items", "build_id", "items"),)
@@ -88,3 +91,24 @@ class Drift(Model):
     detail: Mapped[list[dict[str, str]]] = mapped_column(sa.JSON, default=list)
     software_digest: Mapped[str] = mapped_column(sa.String(64), default="")
     at: Mapped[dt.datetime] = mapped_column(Utc)
+
+
+class LicenceUse(Model):
+    """An endpoint that has a licensed item of the library installed, in which version."""
+
+    __tablename__ = "licence_uses"
+    __table_args__ = (sa.Index("ix_licence_uses_item_id", "item_id"), {"sqlite_with_rowid": False})
+
+    endpoint_pk: Mapped[int] = mapped_column(sa.BigInteger, primary_key=True, autoincrement=False)
+    item_id: Mapped[int] = mapped_column(sa.Integer, primary_key=True, autoincrement=False)
+    version: Mapped[str] = mapped_column(sa.String(120), default="")
+
+
+class LibraryMark(Model):
+    """How far the worker has come: "journal" with what endpoints told anew, "sweep" with all endpoints of that day."""
+
+    __tablename__ = "library_marks"
+
+    name: Mapped[str] = mapped_column(sa.String(20), primary_key=True)
+    number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+    day: Mapped[int] = mapped_column(sa.Integer, default=0)

@@ -47,7 +47,7 @@ class PlaceView:
     @property
     def words(self) -> str:
         """The place as one phrase."""
-        where = self.room and f"{self.room}, {self.school}" or self.school or "every school"
+        where = (self.room and f"{self.room}, {self.school}") or self.school or "every school"
         return f"{self.endpoint_class} PCs of {where}" if self.endpoint_class else where
 
 

@@ -1,4 +1,4 @@
-"""How far an endpoint is with an update, what moves it, and the 14-day clock from the vendor's release. Pure: no store, no clock.
+"""How far an endpoint is with an update, and the 14-day clock from the vendor's release. Pure: no store, no clock.
 
 An update is proven only by a look after its installation that no longer offers it, while no restart is pending. A look that
 failed proves nothing, and what was not looked at for too long is unknown, never well.
