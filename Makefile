@@ -13,7 +13,7 @@ STAMP := $(VENV)/.installed
 PIP := $(BIN)/pip --disable-pip-version-check --quiet
 CODE := protos agent server web packaging tests
 
-.PHONY: install run test lint types imports unit browser bench simulate replay screenshots protos lock clean
+.PHONY: install run test lint types imports unit browser hosts bench simulate replay screenshots protos lock clean
 
 install: $(STAMP)
 
@@ -29,7 +29,7 @@ $(STAMP): packaging/requirements.lock $(addsuffix /pyproject.toml,$(DISTRIBUTION
 run: install
 	@$(BIN)/python packaging/run.py $(DATA) --grpc $(GRPC) --http $(HTTP)
 
-test: install lint types imports browser unit
+test: install lint types imports browser hosts unit
 
 lint: install
 	$(BIN)/ruff check $(CODE)
@@ -44,6 +44,10 @@ imports: install
 # A browser for the tests: the system's where there is one, else Debian's where root, else Playwright's own.
 browser: install
 	@$(BIN)/python packaging/browser.py
+
+# A small Debian under .hosts that the tests' real hosts stand on: where root and the kernel allow; else it says why not.
+hosts: install
+	@PYTHONPATH=packaging $(BIN)/python -m hosts
 
 # Two processes, a file of tests to one of them: much of the time a test of real faults only waits.
 unit: install

@@ -26,6 +26,7 @@ from fettle_server import clock, config, db
 from fettle_server.commands import enrolment, listing
 from fettle_server.proactive import actions, queries
 
+sys.path.insert(0, str(Path(__file__).parents[2] / "packaging"))  # which is no distribution: the real hosts stand there
 BIN = Path(sys.executable).parent
 SCHOOL = "Bow Primary"
 QUICK = """
