@@ -28,6 +28,8 @@ WAITING = (Stage.GATHERING, Stage.WINDOW, Stage.FREEZE, Stage.SILENCE, Stage.LAT
 UNHEARD_EVERY = dt.timedelta(minutes=30)
 """How often it is looked whether a machine is there again that was unheard when its wider cause ended."""
 _ROAMING = frozenset({EndpointClass.STAFF_LAPTOP, EndpointClass.LOAN})
+_OF_A_BURST = (Stage.PARENT, Stage.LATE)
+"""Stages of a fault that was no PC's own: part of a wider cause, or left behind by it until its PC was heard again."""
 _BEFORE_LIMIT = 5000
 _COUNTED_FOR = dt.timedelta(minutes=10)
 _COLUMNS = (
@@ -166,7 +168,7 @@ def estate(tx: sa.Connection, rule: str, instance: str, now: dt.datetime) -> Est
     statement = (
         sa.select(Fault.raised_at, Endpoint.school_id)
         .join(Endpoint, Endpoint.pk == Fault.endpoint_pk)
-        .where(Fault.rule == rule, Fault.instance == instance, Fault.raised_at >= now - MONTH, Fault.stage != Stage.PARENT)
+        .where(Fault.rule == rule, Fault.instance == instance, Fault.raised_at >= now - MONTH, Fault.stage.not_in(_OF_A_BURST))
         .order_by(Fault.raised_at.desc())
         .limit(_BEFORE_LIMIT)
     )

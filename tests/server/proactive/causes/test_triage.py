@@ -188,6 +188,24 @@ def test_a_service_that_stops_everywhere_is_one_incident_of_its_build(stored_sce
     assert len(scene.store.rows(sa.select(IncidentSchool))) == 3
 
 
+def test_what_a_burst_left_behind_does_not_make_the_next_one_usual(scene):
+    day = 86_400
+    pcs = scene.pcs(12, system_version="Windows 11 24H2")
+    scene.pcs(100, system_version="Windows 10")
+    for start in (0, 14 * day):
+        scene.fall(pcs, start, "service-stopped", "Spooler")
+        scene.look_until(start, start + 620, 20)
+        with scene.store.begin() as tx:  # mended in the evening, when most are off
+            tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(pcs[4:])).values(connected=False))
+        scene.recover(pcs[:4], start + 1000, "service-stopped", "Spooler")
+        scene.look_until(start + 1000, start + 2000, 100)
+        with scene.store.begin() as tx:
+            values = {"connected": True, "connected_since": NOW + seconds(start + 3000)}
+            tx.execute(sa.update(Endpoint).where(Endpoint.pk.in_(pcs[4:])).values(values))
+        scene.recover(pcs[4:], start + 3010, "service-stopped", "Spooler")
+    assert [(row[0], row[2]) for row in scene.incidents()] == [("service", "resolved")] * 2
+
+
 def test_a_late_told_loss_of_a_covered_room_is_no_incident(scene):
     pcs = scene.pcs(10, scene.room("R1"))
     scene.absent(pcs, 0)
