@@ -67,6 +67,8 @@ def follow(tx: sa.Connection, now: dt.datetime) -> int:
         state, note = rules.judge(seen, now)
         steps = {name: getattr(seen, name) for name in ("raised_at", "opened_at", "cleared_at", "resolved_at")}
         told_at = notices.first_sent(tx, number, proof.asked_at) if number else None
+        if told_at is not None and seen.opened_at is not None:
+            told_at = max(told_at, seen.opened_at)
         values = steps | {"incident_number": number, "told_at": told_at, "state": state, "note": note[:300]}
         if state is Proved.RUNNING:
             left += 1
@@ -181,7 +183,7 @@ def _seen(tx: sa.Connection, proof: Any) -> tuple[Seen, int | None]:
         is_connected=connected,
         held=held,
     )
-    return seen, number
+    return rules.in_order(seen), number
 
 
 def _fault(tx: sa.Connection, proof: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 ASK_S = 120
@@ -44,6 +44,21 @@ class Seen:
     resolved_at: dt.datetime | None = None
     is_connected: bool = True
     held: str = ""
+
+
+def in_order(seen: Seen) -> Seen:
+    """The same with no step before the one that it follows from: agent, writer and worker each note their own.
+
+    After a restart of the server an agent's clock may have been set anew between two of them.
+    """
+    opened_at = _not_before(seen.opened_at, seen.raised_at)
+    cleared_at = _not_before(seen.cleared_at, seen.raised_at)
+    resolved_at = _not_before(_not_before(seen.resolved_at, opened_at), cleared_at)
+    return replace(seen, opened_at=opened_at, cleared_at=cleared_at, resolved_at=resolved_at)
+
+
+def _not_before(at: dt.datetime | None, step: dt.datetime | None) -> dt.datetime | None:
+    return at if at is None or step is None else max(at, step)
 
 
 def judge(seen: Seen, now: dt.datetime) -> tuple[Proved, str]:

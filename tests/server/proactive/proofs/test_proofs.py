@@ -173,6 +173,12 @@ def test_each_missing_step_is_told(missing, state):
         assert rules.judge(seen, at(23))[0] is Proved.RUNNING
 
 
+def test_no_step_of_a_proof_lies_before_the_one_that_it_follows_from():
+    seen = rules.in_order(Seen(at(1), raised_at=at(5), opened_at=at(4), cleared_at=at(3), resolved_at=at(2)))
+    assert (seen.opened_at, seen.cleared_at, seen.resolved_at) == (at(5), at(5), at(5))
+    assert rules.in_order(Seen(at(1), raised_at=at(5))) == Seen(at(1), raised_at=at(5))
+
+
 def test_first_proofs_are_spread_over_the_interval():
     days = {rules.due_at(school, at(1), None, dt.timedelta(days=30)).day for school in range(1, 101)}
     assert len(days) >= 28
