@@ -248,6 +248,30 @@ def test_a_webhook_that_stalls_may_have_got_it(hook, monkeypatch):
     assert not caught.value.in_vain
 
 
+@pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 500 No\r\n\r\n"])
+def test_a_webhook_that_drips_is_left_in_time(first, monkeypatch):
+    monkeypatch.setattr(webhook, "WHOLE_S", 0.4)
+    left = threading.Event()
+
+    def drip() -> None:
+        taken, _ = server.accept()
+        taken.sendall(first)
+        with contextlib.suppress(OSError):  # the caller has gone
+            while not left.wait(0.05):
+                taken.sendall(b"x")
+        taken.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=drip)
+        thread.start()
+        began = clock.monotonic()
+        with contextlib.suppress(Down):  # its first line alone may be an answer
+            call(Hook(url=f"http://127.0.0.1:{server.getsockname()[1]}/"))
+        assert clock.monotonic() - began < 2
+        left.set()
+        thread.join()
+
+
 def test_a_webhook_that_is_not_there_surely_got_nothing_and_its_address_stays_secret():
     with pytest.raises(Down) as caught:
         call(Hook(url="http://127.0.0.1:1/secret-path"))

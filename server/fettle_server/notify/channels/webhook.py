@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 
 from fettle_server import clock
+from fettle_server.notify.channels.deadline import session
 from fettle_server.notify.channels.mail_server import MailServer
 from fettle_server.notify.channels.outcomes import Down, Refused
 from fettle_server.notify.rules import NoticeError
@@ -25,6 +26,8 @@ from fettle_server.notify.wording import Notice, as_object
 
 CONNECT_S = 5.0
 READ_S = 10.0
+WHOLE_S = 20.0
+"""A receiver that sends a byte now and then would hold one of the few senders for as long as it likes."""
 _URL_LIMIT = 2000
 _ANSWER_BYTES = 200
 _COME_AGAIN = frozenset({408, 425, 429})
@@ -86,13 +89,16 @@ def send(_config: Mapping[str, Any], secret: str, notice: Notice, _server: MailS
         "X-Fettle-Timestamp": timestamp,
         "X-Fettle-Signature": signature(kept["key"], timestamp, body),
     }
-    try:
-        with requests.post(
-            kept["url"], data=body, headers=headers, timeout=(CONNECT_S, READ_S), allow_redirects=False, stream=True
-        ) as answer:
-            return _taken(answer)
-    except requests.RequestException as error:
-        raise Down(_why(error), in_vain=_is_in_vain(error)) from error
+    with session(WHOLE_S) as (calling, deadline):
+        try:
+            with calling.post(
+                kept["url"], data=body, headers=headers, timeout=(CONNECT_S, READ_S), allow_redirects=False, stream=True
+            ) as answer:
+                return _taken(answer)
+        except (requests.RequestException, HTTPError) as error:
+            if deadline.is_over:
+                raise Down(f"did not end its answer within {WHOLE_S:.0f} s", in_vain=False) from error
+            raise Down(_why(error), in_vain=_is_in_vain(error)) from error
 
 
 def _taken(answer: requests.Response) -> str:
@@ -109,7 +115,7 @@ def _taken(answer: requests.Response) -> str:
     raise Refused(text)
 
 
-def _why(error: requests.RequestException) -> str:
+def _why(error: Exception) -> str:
     """In words of our own: those of the library hold the address, which may be secret."""
     if isinstance(error, requests.exceptions.SSLError):
         return "its certificate could not be checked"
@@ -122,7 +128,7 @@ def _why(error: requests.RequestException) -> str:
     return f"the connection broke ({type(error).__name__})"
 
 
-def _is_in_vain(error: requests.RequestException) -> bool:
+def _is_in_vain(error: Exception) -> bool:
     reason = getattr(error.args[0], "reason", None) if error.args else None
     unreached = (NewConnectionError, NameResolutionError, ConnectTimeoutError)
     return isinstance(error, requests.exceptions.SSLError | requests.ConnectTimeout) or isinstance(reason, unreached)
