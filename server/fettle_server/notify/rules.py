@@ -95,6 +95,7 @@ class Wanted:
     resolved: bool = True
     tests: bool = True
     problems: bool = True
+    changes: bool = True
     escalate_after_min: int = 0
 
 
@@ -172,6 +173,8 @@ def timing(wanted: Wanted, hours: Hours, now: dt.datetime, *, is_test: bool) -> 
 def _refusal(wanted: Wanted, told: Told, hours: Hours, now: dt.datetime) -> str:
     if told.kind == "problem" and not wanted.problems:
         return "the route tells nothing of problems"
+    if told.kind.startswith("change.") and not wanted.changes:
+        return "the route tells nothing of changes"
     if wanted.schools is not None and not wanted.schools & told.schools:
         return "the route is for other schools"
     if told.is_test:

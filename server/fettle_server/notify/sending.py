@@ -39,6 +39,11 @@ class Pages:
         """The address of an incident."""
         return f"{self.url}/incidents/{number}" if self.url and number is not None else ""
 
+    def change(self, change_id: int, kind: str) -> str:
+        """The address of a change; where somebody is asked to decide, of the page for that."""
+        page = f"{self.url}/changes/{change_id}" if self.url else ""
+        return f"{page}/decide" if page and kind == "change.approval" else page
+
 
 def console_address(settings: Settings) -> str:
     """Where notices link to: public_url, else where the console is served."""
@@ -238,5 +243,5 @@ def _line(item: Any, pages: Pages) -> Line:
         priority=item.priority,
         number=item.incident_number,
         at=item.at,
-        url=pages.incident(item.incident_number),
+        url=pages.incident(item.incident_number) if item.change_id is None else pages.change(item.change_id, item.kind),
     )

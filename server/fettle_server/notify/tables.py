@@ -19,7 +19,10 @@ _RUNNING = sa.text("state = 'waiting'")
 
 
 class Outbox(Model):
-    """Something to tell, written in the transaction that made it happen. `dispatched_at`: the routes have looked at it."""
+    """Something to tell, written in the transaction that made it happen. `dispatched_at`: the routes have looked at it.
+
+    `change_id` names the change that it is about, so that it links there.
+    """
 
     __tablename__ = "outbox"
     __table_args__ = (
@@ -38,6 +41,7 @@ class Outbox(Model):
     text: Mapped[str] = mapped_column(sa.Text, server_default="")
     is_test: Mapped[bool] = mapped_column(sa.Boolean, server_default=sa.false())
     dispatched_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    change_id: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
 class Channel(Model):

@@ -21,6 +21,10 @@ _VERBS = {
     "incident.escalated": "Nobody has acknowledged",
     "proof": "Proof",
     "problem": "Problem",
+    "change.notice": "Planned",
+    "change.reminder": "Soon",
+    "change.approval": "Please decide",
+    "change.halted": "Halted",
 }
 
 
@@ -77,7 +81,8 @@ def _subject(notice: Notice) -> str:
         newest = lines[-1]
         number = f" (incident {newest.number})" if newest.number is not None else ""
         where = f"{flat(newest.school)}: " if newest.school else ""
-        return f"{_verb(newest)}, priority {newest.priority}: {where}{flat(newest.title)}{number}"
+        rank = f", priority {newest.priority}" if _has_rank(newest) else ""
+        return f"{_verb(newest)}{rank}: {where}{flat(newest.title)}{number}"
     worst = min(line.priority for line in lines)
     schools = sorted({flat(line.school) for line in lines if line.school})
     where = schools[0] if len(schools) == 1 else f"{len(schools)} schools"
@@ -91,6 +96,11 @@ def _verb(line: Line) -> str:
     return _VERBS.get(line.kind, "Notice")
 
 
+def _has_rank(line: Line) -> bool:
+    """What is planned or asked is no fault: a head has no use for its priority."""
+    return not line.kind.startswith("change.")
+
+
 def text(notice: Notice) -> str:
     """The notice as plain text."""
     parts = [*(["This is a test: nothing is wrong."] if notice.is_test else []), *map(_paragraph, notice.lines[:_LINES_LIMIT])]
@@ -99,7 +109,8 @@ def text(notice: Notice) -> str:
 
 def _paragraph(line: Line) -> str:
     where = f"{flat(line.school)}: " if line.school else ""
-    head = f"{_verb(line)} (priority {line.priority}), {where}{flat(line.title)}"
+    rank = f" (priority {line.priority}), " if _has_rank(line) else ": "
+    head = f"{_verb(line)}{rank}{where}{flat(line.title)}"
     when = line.at.strftime("%Y-%m-%d %H:%M UTC")
     return "\n".join([head, *([flat(line.text)] if line.text else []), f"{when} {line.url}".rstrip()])
 
@@ -129,7 +140,8 @@ def _html_paragraph(line: Line) -> str:
     linked = f'<a href="{html.escape(line.url)}">{title}</a>' if line.url else title
     more = f"<br>{html.escape(flat(line.text))}" if line.text else ""
     when = line.at.strftime("%Y-%m-%d %H:%M UTC")
-    return f"<p><strong>{_verb(line)} (priority {line.priority})</strong><br>{where}{linked}{more}<br><small>{when}</small></p>"
+    rank = f" (priority {line.priority})" if _has_rank(line) else ""
+    return f"<p><strong>{_verb(line)}{rank}</strong><br>{where}{linked}{more}<br><small>{when}</small></p>"
 
 
 def as_object(notice: Notice) -> dict[str, Any]:

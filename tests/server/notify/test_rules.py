@@ -6,7 +6,7 @@ import datetime as dt
 from zoneinfo import ZoneInfo
 
 import pytest
-from fettle_server.notify import rules
+from fettle_server.notify import rules, wording
 from fettle_server.notify.rules import Digest, NoticeError, State, Told, Wanted, When
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -143,3 +143,11 @@ def test_a_route_reads_as_a_sentence():
     assert rules.sentence(rest, {1: "Harbour"}, "in the console only") == (
         "The rest of Harbour, in a digest at 07:30, in the console only."
     )
+
+
+def test_a_planned_change_reads_without_a_priority_and_routes_may_leave_changes_out():
+    line = wording.Line("change.notice", "Change 7: Firefox", "On Tuesday.", "Hawthorn", 4, None, MONDAY, "http://x/changes/7")
+    notice = wording.Notice("k", "opened", (line,), False, MONDAY, "http://x")
+    assert wording.subject(notice) == "Planned: Hawthorn: Change 7: Firefox"
+    assert "priority" not in wording.text(notice) + wording.as_html(notice)
+    assert not rules.verdict(Wanted(changes=False), told(kind="change.notice"), Office(), MONDAY).takes

@@ -80,6 +80,7 @@ class RouteIn(Schema):
     resolved = fields.Boolean(load_default=True, metadata={"description": "say when it is over"})
     tests = fields.Boolean(load_default=True)
     problems = fields.Boolean(load_default=True)
+    changes = fields.Boolean(load_default=True, metadata={"description": "planned changes, and decisions asked for"})
     escalate_after_min = fields.Integer(load_default=0, validate=Range(0, 1440))
 
 

@@ -177,7 +177,7 @@ def _wanted() -> Wanted:
             "quiet_until_min": quiet[1],
             "escalate_after_min": form.get("escalate_after", 0, type=int) if form.get("escalate_to") else 0,
         }
-        | {name: name in form for name in ("rest", "resolved", "tests", "problems")}
+        | {name: name in form for name in ("rest", "resolved", "tests", "problems", "changes")}
     )
 
 

@@ -42,6 +42,7 @@ def upgrade() -> None:
     _change_incidents()
     _rollout_rings()
     _rollout_targets()
+    op.add_column("outbox", sa.Column("change_id", sa.BigInteger(), nullable=True))
 
 
 def _change_templates() -> None:
