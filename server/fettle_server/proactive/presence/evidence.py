@@ -1,4 +1,8 @@
-"""Machines that come and go are never missed, but what is known of them ages: somebody is asked to wake and charge them."""
+"""What cannot be told as a fault, but is worth a walk: tasks for machines of which nothing was heard for long.
+
+Machines that come and go are never missed, but what is known of them ages: somebody is asked to wake and charge them. A PC that
+is seldom used is missed late: somebody is asked to see whether it still starts.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +15,7 @@ from fettle_server.estate.calendars.rules import DayKind
 from fettle_server.estate.tables import Room
 from fettle_server.proactive.maintenance.actions import propose, withdraw
 from fettle_server.proactive.maintenance.rules import Task, TaskKind
+from fettle_server.proactive.presence import noshows, rules
 from fettle_server.proactive.presence.attendance import Member, Register, room_key
 from fettle_server.proactive.presence.looks import Look
 from fettle_server.proactive.presence.rules import Expectation
@@ -37,6 +42,33 @@ def ask(tx: sa.Connection, look: Look, register: Register) -> None:
             propose(tx, _task(member, register.school_id, look), look.now)
             register.record(member.pk).asked = True
     _ask_trolleys(tx, look, register, old if is_term else [], {member.room_id for member in old})
+
+
+def ask_to_look(tx: sa.Connection, look: Look, register: Register) -> None:
+    """Ask to see whether PCs that stay away for unusually long still start; take that back where one was heard again."""
+    replaced = noshows.replaced(register.members)
+    for member in register.members:
+        if member.expected is not Expectation.LESSONS:
+            continue
+        key, turnout = f"look/endpoint:{member.pk}", register.turnout(member.pk)
+        asked = member.pk in register.endpoints and register.endpoints[member.pk].asked
+        if not turnout.missed or member.connected or member.pk in replaced:
+            if asked:
+                withdraw(tx, key, _HEARD, look.now)
+                register.record(member.pk).asked = False
+        elif not asked and rules.is_worth_a_look(turnout):
+            propose(tx, _look_task(key, member, register, look), look.now)
+            register.record(member.pk).asked = True
+
+
+def _look_task(key: str, member: Member, register: Register, look: Look) -> Task:
+    turnout = register.turnout(member.pk)
+    reason = (
+        f"Its room was in use on {turnout.missed} days without it, and it is usually there on {turnout.habit:.0%} of them. "
+        "That may be chance, or it may be dead: nobody can tell from here."
+    )
+    title, due_on = f"See whether {member.name} still starts", (look.now + _DO_WITHIN).date()
+    return Task(TaskKind.CHECK, key, title, reason, register.school_id, member.pk, member.room_id, due_on)
 
 
 def is_old(connected: bool, last_seen: dt.datetime | None, now: dt.datetime) -> bool:

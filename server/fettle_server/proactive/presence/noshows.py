@@ -104,9 +104,9 @@ def _miss_all(look: Look, members: Iterable[Member], detail: str) -> None:
 def _miss_pcs(look: Look, register: Register, day: _Day, silent: frozenset[int]) -> None:
     by_room = rooms(day.fixed)
     used = {room_id for room_id, some in by_room.items() if _is_used(some, day)}
-    replaced = _replaced(register.members)
+    gone = replaced(register.members)
     for member in day.fixed:
-        if member.pk in day.there or member.last_seen is None or member.room_id in silent or member.pk in replaced:
+        if member.pk in day.there or member.last_seen is None or member.room_id in silent or member.pk in gone:
             continue
         today = day.room_due and (member.room_id in used if member.room_id in by_room else True)
         turnout = register.turnout(member.pk)
@@ -128,7 +128,7 @@ def _how(member: Member, register: Register) -> str:
     return member.leave
 
 
-def _replaced(members: Sequence[Member]) -> frozenset[int]:
+def replaced(members: Sequence[Member]) -> frozenset[int]:
     """Those whose machine or name came back as another endpoint, as after re-imaging."""
     newest: dict[str, Member] = {}
     for member in members:

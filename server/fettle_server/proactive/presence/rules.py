@@ -46,6 +46,8 @@ CLOSED_FOR = dt.timedelta(minutes=15)
 CLEAN_LIMIT, ABRUPT_LIMIT, ROOM_LIMIT, SCHOOL_LIMIT = 5e-6, 2e-3, 1e-5, 1e-6
 """How improbable a run of missed days must be, by its own habit, before it is a fault. A room's or school's run is seen by far
 fewer eyes, so it may be likelier; one that was lost suddenly has shown already that something happened."""
+LOOK_LIMIT, LOOK_FROM = 0.01, 3
+"""The same for a task that asks somebody to look, and the fewest days missed: a wrong task costs but a walk."""
 KEPT = 0.977
 """What is left of each counted day at the next one: half after 30 days."""
 SOME_ENDPOINTS = 5
@@ -146,6 +148,11 @@ def is_no_show(turnout: Turnout, leave: str, *, today: bool) -> bool:
     """True where a PC's missing is a fault. `today`: its room is in use today too, and it is not there."""
     limit = ABRUPT_LIMIT if leave in ("abrupt", "restarting") else CLEAN_LIMIT
     return turnout.missed >= 1 and turnout.chance(int(today)) <= limit
+
+
+def is_worth_a_look(turnout: Turnout) -> bool:
+    """True where a PC stays away for longer than its habit makes likely, though not for so long that it is a fault."""
+    return turnout.missed >= LOOK_FROM and turnout.chance() <= LOOK_LIMIT
 
 
 def is_room_silent(turnout: Turnout, *, today: bool) -> bool:

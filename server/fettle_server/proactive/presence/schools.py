@@ -63,6 +63,7 @@ def _look_at(tx: sa.Connection, look: Look, row: sa.Row[int, dt.date, dt.date]) 
     learned_to = attendance.learn(tx, register, today - _DAY, min(row.learned_to, today - _DAY))
     if learned_to != row.learned_to:
         evidence.ask(tx, look, register)
+        evidence.ask_to_look(tx, look, register)
         attendance.drop_stays(tx, row.school_id, look.now)
     day = noshows.begun(look, calendar)
     if day is not None:

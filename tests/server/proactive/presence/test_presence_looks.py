@@ -203,6 +203,21 @@ def test_machines_that_come_and_go_are_never_missed_but_their_evidence_ages(worl
 
 
 @ONE_STORE
+def test_a_pc_that_is_seldom_used_is_looked_at_before_it_is_missed(world):
+    world.regular()
+    with world.store.begin() as tx:
+        tx.execute(sa.update(Attendance).where(Attendance.endpoint_pk == world.it[0]).values(present=21.0))
+    world.come(world.it[:1], at(-1, "10:00"))
+    world.go(world.it[:1], at(-1, "11:00"), "shutting down")
+    world.lived(range(11), absent=world.it[:1])
+    task = sa.select(MaintenanceTask.kind, MaintenanceTask.endpoint_pk, MaintenanceTask.state)
+    assert world.absent() == set()
+    assert [tuple(row) for row in world.store.rows(task)] == [("check", world.it[0], "open")]
+    world.lived(range(11, 15))
+    assert world.store.rows(task)[0].state == "withdrawn"
+
+
+@ONE_STORE
 def test_server_is_missed_at_any_hour_and_is_back_after_a_minute(world):
     world.look(at(0, "00:31"))
     world.go([world.server], at(0, "02:00"), "shutting down")
