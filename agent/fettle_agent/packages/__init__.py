@@ -57,7 +57,11 @@ class Wanted:
 
 
 class Provider(Protocol):
-    """One package manager of this machine. What it cannot do raises Unsupported with a sentence."""
+    """One package manager of this machine.
+
+    What it cannot do raises Unsupported with a sentence; a tool that cannot be asked raises CollectError. A tool that was asked
+    to act and failed is a Ran with its words.
+    """
 
     name: str
 
