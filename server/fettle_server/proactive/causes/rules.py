@@ -36,6 +36,8 @@ STORM_LONGEST = dt.timedelta(seconds=120)
 """... or when the first of it has waited for so long."""
 RECENT = dt.timedelta(hours=24)
 """Incidents that were opened longer ago are not taken over by a wider one."""
+SPREADS = dt.timedelta(days=7)
+"""So long an open incident of several schools takes in more of its kind: an update reaches laptops when they are opened."""
 
 
 @dataclass(frozen=True, slots=True)

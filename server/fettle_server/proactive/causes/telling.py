@@ -20,7 +20,7 @@ from fettle_server.proactive.causes.cases import Waiting, openings
 from fettle_server.proactive.causes.ending import is_over, leftovers, quiet_unheard
 from fettle_server.proactive.causes.families import school_key, spread_of, wider_keys
 from fettle_server.proactive.causes.locked import CHUNK, StandingFault, rows, touched_by_people
-from fettle_server.proactive.causes.rules import RECENT, Case, Group, least_of
+from fettle_server.proactive.causes.rules import RECENT, SPREADS, Case, Group, least_of
 from fettle_server.proactive.rules import FORECASTS, SERVER_RULES, TEST, standing
 from fettle_server.proactive.sentences import length
 from fettle_server.proactive.stages import orders
@@ -116,7 +116,7 @@ class Telling:
         place = group.key.rfind(f"/{rule}/")
         if group.scope not in _KINDS or place < 0:
             return ()
-        alike = (Incident.rule == rule, Incident.school_id.is_(None), IS_OPEN, Incident.opened_at >= self._now - RECENT)
+        alike = (Incident.rule == rule, Incident.school_id.is_(None), IS_OPEN, Incident.opened_at >= self._now - SPREADS)
         causes = self._tx.scalars(sa.select(Incident.cause).where(*alike).order_by(Incident.number))
         return tuple(cause for cause in causes if cause.endswith(group.key[place:]))
 

@@ -188,6 +188,19 @@ def test_a_service_that_stops_everywhere_is_one_incident_of_its_build(stored_sce
     assert len(scene.store.rows(sa.select(IncidentSchool))) == 3
 
 
+def test_an_update_that_reaches_laptops_days_later_is_the_same_incident(scene):
+    desktops = [pk for school in ("Oak", "Ash") for pk in scene.pcs(6, school=school, model="ProDesk", system_version="24H2")]
+    laptops = [
+        pk for school in ("Oak", "Ash", "Elm") for pk in scene.pcs(2, school=school, model="ProBook", system_version="24H2")
+    ]
+    for school in ("Oak", "Ash", "Elm"):
+        scene.pcs(60, school=school, model="Other", system_version="22H2")
+    for at, pks in ((0, desktops), (2 * 86_400, laptops)):
+        scene.fall(pks, at, "service-stopped", "Spooler")
+        scene.look_until(at, at + 620, 20)
+    assert [(row[0], row[3]) for row in scene.incidents()] == [("model", 18)]
+
+
 def test_what_a_burst_left_behind_does_not_make_the_next_one_usual(scene):
     day = 86_400
     pcs = scene.pcs(12, system_version="Windows 11 24H2")
