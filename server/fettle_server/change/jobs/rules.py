@@ -98,6 +98,11 @@ def follow(state: JobState, told: Told) -> JobState:
         return state
     if state in (JobState.CANCELLED, JobState.EXPIRED):
         return said if said in _BEGAN else state
-    if state in BEGUN and told in (Told.RECEIVED, Told.DEFERRED, Told.CANCELLED):
-        return state
+    if state in BEGUN and said not in _BEGAN:
+        return state  # it may be put off, or wait for power, in the middle: it has begun all the same
     return said
+
+
+def says_anything(state: JobState, told: Told) -> bool:
+    """False for a report that adds nothing to a job in that state: one that came twice, or after the end."""
+    return follow(state, told) is not state or (state not in ENDS and told not in (Told.RECEIVED, Told.CANCELLED))
