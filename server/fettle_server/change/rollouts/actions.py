@@ -1,4 +1,4 @@
-"""What people do with rollouts: draft, prepare, start, pause, resume, halt, cancel, back out. The worker's part is ticking.py."""
+"""What people do with rollouts: draft, prepare, start, pause, resume, halt, cancel, back out. The worker's is ticking.py."""
 
 from __future__ import annotations
 

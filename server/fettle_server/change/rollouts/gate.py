@@ -26,7 +26,7 @@ CONTROL_LEAST = 10
 class Verdict(StrEnum):
     """What the gate says."""
 
-    PASS = "pass"
+    PASS = "pass"  # noqa: S105
     WAIT = "wait"
     HALT = "halt"
 
@@ -136,7 +136,10 @@ def _said(tally: Tally, limit: int) -> str:
 
 
 def _beside(compared: Compared) -> str:
-    past = f" {compared.faulty} of {compared.changed} changed PCs have new faults; their own past makes {compared.expected:.1f} likely"
+    past = (
+        f" {compared.faulty} of {compared.changed} changed PCs have new faults;"
+        f" their own past makes {compared.expected:.1f} likely"
+    )
     if not compared.control:
         return f"{past}; there are no PCs left to compare them with."
     return f"{past}; {compared.control_faulty} of {compared.control} not yet changed have some."

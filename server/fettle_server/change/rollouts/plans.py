@@ -49,7 +49,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class RingPlan:
-    """One ring: it reaches up to `share_percent` of all PCs (with the rings before it), `at_least` and `at_most` (0: any) itself.
+    """One ring: with the rings before it `share_percent` of all PCs, itself `at_least` and `at_most` (0: any) so many.
 
     It soaks for `soak_s` after its last PC is through; who has said nothing `deadline_s` after the first window is silent.
     Endpoint classes in `spares` wait for a later ring, unless there are none else or a person placed them in this one.

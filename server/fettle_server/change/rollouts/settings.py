@@ -13,8 +13,10 @@ from fettle_server.estate.people.rules import Person
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Days of the week (0: Monday), minutes of the day (over midnight where `to_minute` is not after `from_minute`), and
-    "term", "holiday" or "" (both)."""
+    """Days of the week (0: Monday) and minutes of the day, over midnight where `to_minute` is not after `from_minute`.
+
+    `when` is "term", "holiday" or "" (both).
+    """
 
     days: Sequence[int]
     from_minute: int

@@ -68,7 +68,8 @@ class RolloutRing(Model):
 class RolloutTarget(Model):
     """One endpoint of a rollout: its ring, its job, and what came of it. `state` is a change.rollouts.rules.TargetState.
 
-    `sick` names the faults that count against the gate; `since` is when it entered this state.
+    `sick` names the faults that count against the gate; `since` is when it entered this state, `begun_at` to
+    `changed_at` when it was changed; `woken_at` when a neighbour was last asked to wake it.
     """
 
     __tablename__ = "rollout_targets"
@@ -87,7 +88,9 @@ class RolloutTarget(Model):
     sick: Mapped[list[str]] = mapped_column(sa.JSON, default=list)
     joined_at: Mapped[dt.datetime] = mapped_column(Utc)
     since: Mapped[dt.datetime] = mapped_column(Utc)
+    begun_at: Mapped[dt.datetime | None] = mapped_column(Utc)
     changed_at: Mapped[dt.datetime | None] = mapped_column(Utc)
+    woken_at: Mapped[dt.datetime | None] = mapped_column(Utc)
 
 
 class ChangeWindow(Model):

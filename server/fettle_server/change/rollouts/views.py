@@ -96,7 +96,7 @@ class GateView:
 
 @dataclass(frozen=True, slots=True)
 class RingView:
-    """A ring: its PCs by state, its times, and its gate. `soaks_until`: when it has soaked; `next_step`: what comes, in words."""
+    """A ring: its PCs by state, its times, its gate. `soaks_until`: when it has soaked; `next_step`: what comes, in words."""
 
     number: int
     name: str

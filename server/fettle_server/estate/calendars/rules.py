@@ -152,6 +152,10 @@ class Calendar:
             and (entry.starts_on == entry.ends_on or self._read(date)[0] is DayKind.SCHOOL_DAY)
         )
 
+    def moments(self, date: dt.date, from_minute: int, to_minute: int) -> tuple[_Span, ...]:
+        """The moments between two minutes of a day's wall clock at the school: two pieces where the clock is put back within."""
+        return _spans(self.zone, date, from_minute, to_minute)
+
     def next_open(self, at: dt.datetime) -> dt.datetime | None:
         """The first moment after `at` at which the school opens; None where it does not within 400 days."""
         return next((start for start, _ in self._spans_from(at) if start > at), None)

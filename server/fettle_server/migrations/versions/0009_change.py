@@ -606,7 +606,9 @@ def _rollout_targets() -> None:
         sa.Column("sick", sa.JSON(), nullable=False),
         sa.Column("joined_at", UTC, nullable=False),
         sa.Column("since", UTC, nullable=False),
+        sa.Column("begun_at", UTC, nullable=True),
         sa.Column("changed_at", UTC, nullable=True),
+        sa.Column("woken_at", UTC, nullable=True),
         sa.ForeignKeyConstraint(["rollout_id"], ["rollouts.id"], name="fk_rollout_targets_rollout_id"),
         sa.PrimaryKeyConstraint("rollout_id", "endpoint_pk", name="pk_rollout_targets"),
     )
