@@ -264,7 +264,8 @@ def limits_from(kept: Mapping[str, Any]) -> Limits:
         raise ChangeError("A template's limits are pcs, providers, packages, kinds, reboot, servers and any_time.")
     if set(lists["kinds"]) - set(StepKind):
         raise ChangeError(f"The steps of a template are of {', '.join(StepKind)}.")
-    return Limits(pcs, **{name: tuple(names) for name, names in lists.items()}, **flags)
+    named = {name: tuple(names) for name, names in lists.items()}
+    return Limits(pcs, named["providers"], named["packages"], named["kinds"], **flags)
 
 
 def _is_names(names: Any) -> bool:
@@ -289,3 +290,62 @@ def checked(text: str, what: str, limit: int = TEXT_LIMIT, *, needed: bool = Tru
 
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+AFTER = dt.timedelta(days=3)
+"""So long after a change reached a PC, what befalls it may come of the change."""
+SCHOOL_SHARE = 0.25
+"""An incident of a whole school may come of a change that had reached this share of its PCs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A PC that a change reached, and when."""
+
+    endpoint_pk: int
+    name: str
+    room_id: int | None
+    school_id: int
+    at: dt.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Came:
+    """An incident that was opened: on one PC, in a room, or at schools."""
+
+    at: dt.datetime
+    endpoint_pk: int | None
+    room_id: int | None
+    room: str
+    schools: frozenset[int]
+
+
+def after_it(came: Came, reached: Sequence[Changed], sizes: Mapping[int, int]) -> str | None:
+    """Why the incident may come of the change, as a sentence; None where it is not in its reach and time.
+
+    `sizes` counts the PCs of each school. Of a room one changed PC will do, of a school a quarter of all.
+    """
+    before = [one for one in reached if one.at < came.at <= one.at + AFTER]
+    if came.endpoint_pk is not None:
+        mine = [one for one in before if one.endpoint_pk == came.endpoint_pk]
+        return f"Opened {_span(came.at - mine[0].at)} after the change was done on {mine[0].name}." if mine else None
+    if came.room_id is not None:
+        mine = [one for one in before if one.room_id == came.room_id]
+        where = came.room or "its room"
+    else:
+        mine = [one for one in before if one.school_id in came.schools]
+        total = sum(sizes.get(school, 0) for school in {one.school_id for one in mine})
+        if len(mine) < SCHOOL_SHARE * total:
+            return None
+        where = "its school" if len(came.schools) == 1 else "its schools"
+    if not mine:
+        return None
+    latest = max(one.at for one in mine)
+    return f"Opened {_span(came.at - latest)} after the change had reached {_counted(len(mine), 'PC')} of {where}."
+
+
+def _span(span: dt.timedelta) -> str:
+    minutes = max(1, round(span.total_seconds() / 60))
+    if minutes < 120:
+        return _counted(minutes, "minute")
+    return _counted(round(minutes / 60), "hour") if minutes < 48 * 60 else _counted(round(minutes / 1440), "day")

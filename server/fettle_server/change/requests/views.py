@@ -78,7 +78,7 @@ class ChangeRow:
 
 @dataclass(frozen=True, slots=True)
 class ApprovalRow:
-    """A decision of a change: `decision` "" while it waits. `mine`: the reader may decide it now; else `why_not` says why not."""
+    """A decision of a change: `decision` "" while it waits. `mine`: the reader may decide now; else `why_not` says why not."""
 
     step: Step
     school_id: int | None
@@ -201,7 +201,7 @@ class ScheduleItem:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """FITS's change statistics of a period. Requests are counted by when they were made, outcomes by when they were reviewed."""
+    """FITS's change statistics of a period: requests by when they were made, outcomes by when they were reviewed."""
 
     school: str
     requests: int
@@ -232,7 +232,7 @@ class Statistics:
 
 @dataclass(frozen=True, slots=True)
 class SchoolSettings:
-    """How a school takes changes. `final_user` is the name of its final approver, "" where any approver of the school will do."""
+    """How a school takes changes. `final_user` names its final approver, "" where any approver of the school will do."""
 
     school_id: int
     school: str
