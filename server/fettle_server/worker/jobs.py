@@ -25,7 +25,7 @@ from fettle_server.proactive import sweep as proactive_sweep
 from fettle_server.proactive.maintenance import actions as maintenance
 from fettle_server.proactive.maintenance.rules import Task, TaskKind
 from fettle_server.reactive import actions as reactive
-from fettle_server.worker import causes, forecasts, notices, presence, proofs
+from fettle_server.worker import causes, changes, forecasts, notices, presence, proofs
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -178,6 +178,8 @@ JOBS: tuple[Job, ...] = (
     Job("settle clashes", 60, settle_clashes),
     Job("settle revoked", 60, settle_revoked),
     Job("problems", 600, causes.propose_problems),
+    Job("tell of changes", 30, changes.tell),
+    Job("link incidents", 60, changes.link_incidents),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
     Job("days", 300, forecasts.summarise_days),

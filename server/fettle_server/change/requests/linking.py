@@ -21,11 +21,6 @@ PIECE = 500
 _ACTIVE = (ChangeState.RUNNING, ChangeState.HALTED, ChangeState.REVIEW, ChangeState.CLOSED)
 
 
-def is_anything_new(tx: sa.Connection, now: dt.datetime) -> bool:
-    """Whether a change reached anything of late: while none did, there is nothing to link."""
-    return bool(_lately(tx, now))
-
-
 def found(tx: sa.Connection, now: dt.datetime) -> list[tuple[int, int, str]]:
     """The incidents that came after a change and do not stand with it: (change, incident number, why), the oldest first."""
     result: list[tuple[int, int, str]] = []
