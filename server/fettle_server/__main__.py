@@ -27,6 +27,7 @@ MODULES = {
     "notices": "notices",
     "prove": "notices",
     "rules": "rulebook",
+    "change": "changes",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""
@@ -71,6 +72,8 @@ def _in_one_line(error: Exception) -> str | None:
     """What to tell a person; None where the error is a fault of ours and its traceback is wanted."""
     import sqlalchemy as sa
 
+    from fettle_server.change.rollouts.plans import RolloutError
+    from fettle_server.change.rules import ChangeError
     from fettle_server.commands.data import DataError
     from fettle_server.commands.parts import PartError
     from fettle_server.commands.store import StoreError
@@ -87,6 +90,8 @@ def _in_one_line(error: Exception) -> str | None:
 
     expected = (
         CalendarError,
+        ChangeError,
+        RolloutError,
         RoomError,
         SettingsError,
         StoreError,
