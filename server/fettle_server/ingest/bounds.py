@@ -8,15 +8,15 @@ refused with a sentence that the agent's log will show.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-import zlib
 from typing import Any, NamedTuple
 
 from fettle_protocol import catalogue, packing
 from fettle_protocol.v1 import link_pb2
 
 from fettle_server.estate.endpoints.facts import Happened, Hour, Machine, Reported, Stocktake, Watched
+from fettle_server.ingest.cleaning import OutOfBounds, inflated, plain_object, text
+from fettle_server.ingest.job_reports import JobSaid, job_said
 from fettle_server.proactive.rules import AGENT_REASONS, RECOVERED, SERVER_RULES, Clear, Evidence, Held, Raise
 
 PROTOCOL = 1
@@ -30,8 +30,6 @@ COLLECTOR_LIMIT = 100
 PENDING_LIMIT = 64
 INVENTORY_PACKED_BYTES = 256 * 1024
 INVENTORY_PLAIN_BYTES = 4 * 1024 * 1024
-INVENTORY_DEPTH = 20
-INVENTORY_VALUES = 250_000
 FIGURE_LIMIT = 1e9
 VALUE_LIMIT = 1e18
 """Beyond any reading's range; what is larger is a mistake that no chart could draw."""
@@ -56,10 +54,6 @@ _AWAY_MS = 86_400_000
 """No restart takes longer than a day: what is said beyond that is not believed."""
 
 
-class OutOfBounds(ValueError):
-    """Something that will never be taken; the message is a sentence for the agent's log."""
-
-
 class Greeting(NamedTuple):
     """A Hello, checked."""
 
@@ -71,14 +65,7 @@ class Greeting(NamedTuple):
     policy_digest: int
 
 
-Fact = Raise | Clear | Happened | Stocktake
-
-
-def text(value: str, limit: int) -> str:
-    """The text without what cannot be seen (control characters, direction marks), at most so long."""
-    if not value.isprintable():
-        value = "".join(letter if letter.isprintable() else " " if letter.isspace() else "" for letter in value)
-    return value if len(value) <= limit else value[:limit]
+Fact = Raise | Clear | Happened | Stocktake | JobSaid
 
 
 def moment(at_ms: int, received_ms: int) -> tuple[int, bool]:
@@ -214,54 +201,16 @@ def _notice(said: link_pb2.Notice, at_ms: int, _said_ms: int, adjusted: bool) ->
 def _inventory(said: link_pb2.Inventory, at_ms: int, _said_ms: int, _adjusted: bool) -> Stocktake:
     if said.section not in SECTIONS:
         raise OutOfBounds(f"The inventory's section must be one of {', '.join(SECTIONS)}.")
-    plain = _inflated(said.json)
+    plain = inflated(said.json, "The inventory", INVENTORY_PACKED_BYTES, INVENTORY_PLAIN_BYTES)
     if hashlib.sha256(plain).hexdigest() != said.digest:
         raise OutOfBounds("The inventory's digest is not that of its content.")
-    content = _object(plain)
+    content = plain_object(plain, "The inventory")
     names = (content.get("maker"), content.get("model"))
     model = " ".join(text(name, 120).strip() for name in names if isinstance(name, str))
     serial = content.get("serial")
     return Stocktake(
         at_ms, said.section, said.digest, said.json, text(model, 200), text(serial, 120) if isinstance(serial, str) else ""
     )
-
-
-def _object(plain: bytes) -> dict[str, Any]:
-    """The inventory as JSON, of which every page can show every part."""
-    if plain.count(b",") > INVENTORY_VALUES:
-        raise OutOfBounds(f"The inventory has over {INVENTORY_VALUES} values.")
-    try:
-        content = json.loads(plain)
-        json.dumps(content, ensure_ascii=False, allow_nan=False).encode()  # no half characters, no NaN
-    except (ValueError, RecursionError) as error:
-        raise OutOfBounds("The inventory is not JSON.") from error
-    if not isinstance(content, dict):
-        raise OutOfBounds("The inventory is not a JSON object.")
-    if not _can_be_shown(content, INVENTORY_DEPTH):
-        raise OutOfBounds("The inventory is nested too deeply, or has a number of more than 64 bits.")
-    return content
-
-
-def _can_be_shown(value: Any, depth: int) -> bool:
-    if isinstance(value, dict | list):
-        inner = value.values() if isinstance(value, dict) else value
-        return depth > 0 and all(_can_be_shown(item, depth - 1) for item in inner)
-    return not isinstance(value, int) or abs(value) < 2**63
-
-
-def _inflated(packed: bytes) -> bytes:
-    if len(packed) > INVENTORY_PACKED_BYTES:
-        raise OutOfBounds(f"The inventory is over {INVENTORY_PACKED_BYTES} bytes.")
-    inflater = zlib.decompressobj()
-    try:
-        plain = inflater.decompress(packed, INVENTORY_PLAIN_BYTES + 1)
-    except zlib.error as error:
-        raise OutOfBounds("The inventory cannot be unpacked.") from error
-    if len(plain) > INVENTORY_PLAIN_BYTES:
-        raise OutOfBounds(f"The inventory is over {INVENTORY_PLAIN_BYTES} bytes unpacked.")
-    if not inflater.eof:
-        raise OutOfBounds("The inventory is cut short.")
-    return plain
 
 
 def _marked(detail: dict[str, Any], adjusted: bool) -> dict[str, Any]:
@@ -274,6 +223,7 @@ _EVENTS: dict[str, Any] = {
     "power": _power,
     "inventory": _inventory,
     "notice": _notice,
+    "job": job_said,
 }
 
 

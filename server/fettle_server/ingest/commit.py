@@ -13,11 +13,15 @@ import sqlalchemy as sa
 from fettle_protocol.policy import Policy
 
 from fettle_server import clock, observed
+from fettle_server.change.jobs.actions import report
+from fettle_server.change.jobs.rules import Report
+from fettle_server.change.patches import actions as patches
 from fettle_server.db import from_ms
 from fettle_server.estate import history
 from fettle_server.estate.endpoints import reports
 from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
 from fettle_server.estate.endpoints.reports import Arrival, Event, Parting, Seen
+from fettle_server.ingest.job_reports import JobSaid
 from fettle_server.ingest.pieces import NOTHING, Came, Clash, Judging, Nothing, Piece, Went
 from fettle_server.proactive.actions import record_clashes
 from fettle_server.proactive.detection import detect
@@ -118,6 +122,11 @@ class Committer:
         reports.store_vitals(tx, [(pk, *reported) for pk, reported in batch.vitals.items()])
         reports.store_live(tx, [(pk, *watched) for pk, watched in batch.live.items()])
         reports.take_stock(tx, batch.stock, now)
+        looks = [(pk, from_ms(stock.at_ms), stock.body) for pk, stock in batch.stock if stock.section == "updates"]
+        if looks:
+            patches.take(tx, looks, now)
+        if batch.jobs:
+            report(tx, batch.jobs, now)
         history.store(tx, batch.hours, self._weeks)
         signals = batch.signals + record_clashes(tx, batch.clashes, now)
         if signals:
@@ -143,6 +152,7 @@ class _Sorted:
         "ended",
         "events",
         "hours",
+        "jobs",
         "judging",
         "live",
         "partings",
@@ -164,6 +174,7 @@ class _Sorted:
         self.live: dict[int, Watched] = {}
         self.hours: list[tuple[int, int, bytes]] = []
         self.stock: list[tuple[int, Stocktake]] = []
+        self.jobs: list[tuple[int, dt.datetime, Report]] = []
         self.clashes: list[tuple[int, dt.datetime, str]] = []
 
     def take(self, pieces: Sequence[Piece]) -> None:
@@ -187,7 +198,7 @@ class _Sorted:
             else:
                 self._put(pk, fact)
 
-    def _put(self, pk: int, fact: Happened | Reported | Hour | Watched | Stocktake | Judging | Nothing) -> None:
+    def _put(self, pk: int, fact: Happened | Reported | Hour | Watched | Stocktake | JobSaid | Judging | Nothing) -> None:
         if isinstance(fact, Happened):
             self.events.append(Event(pk, *fact))
             if fact.kind in LEAVING:
@@ -200,6 +211,8 @@ class _Sorted:
             self.live[pk] = fact
         elif isinstance(fact, Stocktake):
             self.stock.append((pk, fact))
+        elif isinstance(fact, JobSaid):
+            self.jobs.append((pk, from_ms(fact.at_ms), fact.report))
         elif isinstance(fact, Judging):
             self.judging[pk] = fact.version
 

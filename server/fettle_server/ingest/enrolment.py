@@ -14,6 +14,7 @@ from fettle_protocol.v1 import link_pb2
 from google.protobuf.message import DecodeError
 
 from fettle_server import clock, observed
+from fettle_server.change.manifests.queries import active_keys
 from fettle_server.estate.enrolment import actions, rules
 from fettle_server.estate.enrolment.pki import PkiError
 from fettle_server.estate.enrolment.rules import EnrolmentError
@@ -92,12 +93,14 @@ class Enrolment:
         )
         with self._engine.begin() as tx:
             enrolled = actions.enrol(tx, self._signing, request.token, request.csr_der, machine, clock.utc_now())
+            signers = active_keys(tx)
         observed.log().info("a machine was enrolled", endpoint_id=enrolled.endpoint_id)
         return link_pb2.EnrolResponse(
             endpoint_id=enrolled.endpoint_id,
             certificate_pem=enrolled.certificate.pem,
             ca_pem=self._signing.authority.pem,
             school=enrolled.school,
+            signers=signers,
         ).SerializeToString()
 
     def _renew(self, body: bytes, fingerprint: str) -> bytes:

@@ -15,7 +15,9 @@ from fettle_server import clock, observed
 from fettle_server.estate.endpoints.facts import Happened, Hour, Reported, Stocktake, Watched
 from fettle_server.estate.endpoints.reports import Arrival
 from fettle_server.ingest import bounds
-from fettle_server.ingest.bounds import SEQUENCE_LIMIT, OutOfBounds
+from fettle_server.ingest.bounds import SEQUENCE_LIMIT
+from fettle_server.ingest.cleaning import OutOfBounds, text
+from fettle_server.ingest.job_reports import JobSaid
 from fettle_server.ingest.messages import Arrived, Attached, Clashed, Detached
 from fettle_server.ingest.sessions import Register, Session
 from fettle_server.proactive.rules import Clear, Held, Raise
@@ -51,7 +53,9 @@ class Judging(NamedTuple):
     version: int
 
 
-Fact = Judging | Raise | Clear | Held | Happened | Stocktake | Reported | Watched | Hour | Came | Went | Clash | Nothing
+Fact = (
+    Judging | Raise | Clear | Held | Happened | Stocktake | JobSaid | Reported | Watched | Hour | Came | Went | Clash | Nothing
+)
 
 
 class Piece(NamedTuple):
@@ -98,7 +102,7 @@ class Reading:
             elif kind is Detached:
                 self._detached(message)
             elif kind is Clashed:
-                fact = Clash(message.received_ms, bounds.text(message.address, 80))
+                fact = Clash(message.received_ms, text(message.address, 80))
                 self.pieces.append(Piece(message.endpoint_pk, 0, message.received_ms, 0, 0, fact))
 
     def refuse(self, stream: int, sequence: int, reason: str) -> None:

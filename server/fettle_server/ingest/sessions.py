@@ -18,7 +18,8 @@ from google.protobuf.message import DecodeError
 from fettle_server import clock
 from fettle_server.estate.tables import Certificate, Endpoint
 from fettle_server.ingest import bounds
-from fettle_server.ingest.bounds import Greeting, OutOfBounds
+from fettle_server.ingest.bounds import Greeting
+from fettle_server.ingest.cleaning import OutOfBounds
 from fettle_server.ingest.messages import Knock
 from fettle_server.ingest.pace import Effort
 

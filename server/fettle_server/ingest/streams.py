@@ -21,6 +21,8 @@ from fettle_server.ingest.pace import Pace
 OUTBOX_LIMIT = 1000
 _LAST_WORD_S = 2.0
 _PONG_S = 3.0
+_WRITE_BYTES = 1024 * 1024
+_NONE_YET: dict[str, int] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,7 @@ class Stream:
 
     __slots__ = (
         "_pong", "_sender", "address", "batch", "context", "end", "endpoint_id", "endpoint_pk", "expires_at", "fingerprint",
-        "greeting", "in_batch", "instance", "number", "outbox", "pace", "proof", "replaced", "task", "watched_until",
+        "greeting", "handed", "in_batch", "instance", "number", "outbox", "pace", "proof", "replaced", "task", "watched_until",
     )  # fmt: skip
 
     def __init__(self, number: int, context: Any, task: asyncio.Task[Any]) -> None:
@@ -64,6 +66,8 @@ class Stream:
         self.replaced = False
         self.watched_until: dt.datetime | None = None
         self.proof = 0
+        self.handed: dict[str, int] = _NONE_YET
+        """The jobs that it was handed, with the number of their release."""
         self._sender: asyncio.Task[None] | None = None
         self._pong: asyncio.Future[bool] | None = None
 
@@ -129,15 +133,32 @@ class Stream:
 
     async def _drain(self) -> None:
         # Encoded protobuf messages laid end to end are their merge: Acks only grow and Rejected only adds up, so however
-        # many answers wait, one write carries them.
+        # many answers wait, one write carries them; only as much as an agent takes as one message.
         try:
             while self.outbox:
                 waiting, self.outbox = self.outbox, []
-                await self.context.write(waiting[0] if len(waiting) == 1 else b"".join(waiting))
+                for body in _merged(waiting):
+                    await self.context.write(body)
         except (Exception, asyncio.CancelledError):
             self.outbox.clear()  # the connection is gone; the reading side has learnt of it too
         finally:
             self._sender = None
+
+
+def _merged(waiting: list[bytes]) -> Iterator[bytes]:
+    """The messages laid end to end, in pieces of about a megabyte."""
+    if len(waiting) == 1:
+        yield waiting[0]
+        return
+    piece: list[bytes] = []
+    size = 0
+    for body in waiting:
+        if piece and size + len(body) > _WRITE_BYTES:
+            yield b"".join(piece)
+            piece, size = [], 0
+        piece.append(body)
+        size += len(body)
+    yield b"".join(piece)
 
 
 class Streams:
@@ -147,6 +168,8 @@ class Streams:
         self._numbers = itertools.count(1)
         self._open: dict[int, Stream] = {}
         self._attached: dict[int, Stream] = {}
+        self.fresh: list[int] = []
+        """Endpoints that attached since they were last asked for."""
 
     def __len__(self) -> int:
         """How many are open, attached or not."""
@@ -170,6 +193,12 @@ class Streams:
     def attach(self, stream: Stream) -> None:
         """From now on this is its endpoint's stream."""
         self._attached[stream.endpoint_pk] = stream
+        self.fresh.append(stream.endpoint_pk)
+
+    def take_fresh(self) -> list[int]:
+        """Endpoints that attached since this was last asked."""
+        fresh, self.fresh = self.fresh, []
+        return fresh
 
     def get(self, number: int) -> Stream | None:
         """The open stream of that number."""

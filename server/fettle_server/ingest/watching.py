@@ -1,4 +1,4 @@
-"""What reaches open streams from elsewhere: revocations, and a page that looks. Polled from the store.
+"""What reaches open streams from elsewhere: revocations, a page that looks, signed work. Polled from the store.
 
 A new policy is the writer's to send: it knows what each agent holds.
 Polling twice a second is one cheap read, needs no second channel between processes, and works on both stores alike.
@@ -16,6 +16,7 @@ from fettle_protocol.v1 import link_pb2
 
 from fettle_server import clock, observed
 from fettle_server.ingest import queries
+from fettle_server.ingest.handing_out import HandingOut, Work
 from fettle_server.ingest.link import Link, revoked_end
 from fettle_server.ingest.streams import End, Streams
 from fettle_server.journal.queries import newest_id
@@ -34,6 +35,7 @@ class Watching:
         self._link = link
         self._after_id = 0
         self._ticks = 0
+        self._work = HandingOut(streams)
 
     async def run(self) -> None:
         """Look twice a second until cancelled; a store that fails is tried again."""
@@ -41,19 +43,23 @@ class Watching:
         while True:
             await asyncio.sleep(EVERY_S)
             try:
-                news = await asyncio.to_thread(self._look)
+                news, work = await asyncio.to_thread(self._look, fresh := self._streams.take_fresh())
             except sa.exc.DBAPIError as error:
                 observed.log().warning("the store could not be read for news", error=type(error).__name__)
+                self._streams.fresh += fresh
                 continue
             await self._tell(news)
+            await self._work.tell(work)
 
     def _begin(self) -> None:
         with self._engine.begin() as tx:
             self._after_id = newest_id(tx)
+            self._work.begin(tx)
 
-    def _look(self) -> queries.News:
+    def _look(self, fresh: list[int]) -> tuple[queries.News, Work]:
+        now = clock.utc_now()
         with self._engine.begin() as tx:
-            return queries.news(tx, self._after_id, clock.utc_now())
+            return queries.news(tx, self._after_id, now), self._work.look(tx, fresh, now)
 
     async def _tell(self, news: queries.News) -> None:
         self._after_id = news.newest_id
