@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
 
-from fettle_server.change.patches.rules import SOON_DAYS, STALE_DAYS, Standing
+from fettle_server.change.patches.rules import SOON_DAYS, STALE_DAYS, Quiet, Standing, freeze_warning
 from fettle_server.change.patches.tables import PatchCount, PatchScan
 from fettle_server.change.patches.views import Compliance, PatchSummary
 from fettle_server.db import to_ms
+from fettle_server.estate.calendars.queries import calendars
+from fettle_server.estate.calendars.rules import Kind
 from fettle_server.estate.endpoints.scope import scoped
 from fettle_server.estate.people.rules import Person
 from fettle_server.estate.tables import Endpoint, School
 
+_LOOKED_AHEAD_DAYS = 21
+_MOST_QUIET = 10
 _FIELDS = {
     Standing.ON_TIME: "on_time",
     Standing.SOON: "soon",
@@ -55,8 +61,29 @@ def summary(tx: sa.Connection, person: Person, now: dt.datetime) -> PatchSummary
     return PatchSummary(**counts, updates=updates, updates_overdue=overdue)
 
 
-def due_between(tx: sa.Connection, school_id: int, first: dt.date, last: dt.date) -> int:
-    """How many PCs of a school have their earliest day in time between those days, both included."""
+def warned(tx: sa.Connection, rows: Sequence[Compliance], freezes: Iterable[Quiet], now: dt.datetime) -> tuple[Compliance, ...]:
+    """The schools, each with what falls due while nothing may be installed there: a freeze does not stop the clock."""
+    last, zones = now.date() + dt.timedelta(days=_LOOKED_AHEAD_DAYS), calendars(tx, [row.school_id for row in rows])
+    coming = [one for one in freezes if one.ends_on >= now.date() and one.starts_on <= last]
+    found = []
+    for row in rows:
+        exams = (
+            Quiet(row.school_id, entry.title, entry.starts_on, entry.ends_on)
+            for entry in (zones[row.school_id].entries if row.school_id in zones else ())
+            if entry.kind is Kind.EXAM and entry.room_id is None and now.date() <= entry.ends_on and entry.starts_on <= last
+        )
+        mine = sorted({one for one in (*coming, *exams) if one.school_id in (None, row.school_id)}, key=_begins)[:_MOST_QUIET]
+        counted = ((one, _due_between(tx, row.school_id, max(one.starts_on, now.date()), one.ends_on)) for one in mine)
+        texts = tuple(freeze_warning(one, number, now.date()) for one, number in counted if number)
+        found.append(replace(row, warnings=texts))
+    return tuple(found)
+
+
+def _begins(one: Quiet) -> tuple[dt.date, str]:
+    return one.starts_on, one.title
+
+
+def _due_between(tx: sa.Connection, school_id: int, first: dt.date, last: dt.date) -> int:
     joined = sa.select(sa.func.count()).select_from(PatchScan).join(Endpoint, Endpoint.pk == PatchScan.endpoint_pk)
     which = (Endpoint.school_id == school_id, Endpoint.revoked_at.is_(None), PatchScan.due_on.between(first, last))
     return int(tx.scalar(joined.where(*which)) or 0)

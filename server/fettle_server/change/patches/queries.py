@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fettle_protocol.steps import MAX_PACKAGES, StepKind
 
 from fettle_server.change.patches import rules
-from fettle_server.change.patches.compliance import compliance, summary
+from fettle_server.change.patches.compliance import compliance, summary, warned
 from fettle_server.change.patches.rules import OPEN, TO_INSTALL, PatchState
 from fettle_server.change.patches.tables import EndpointUpdate, PatchCount, PatchException, PatchScan, Update
 from fettle_server.change.patches.views import (
@@ -45,6 +45,7 @@ __all__ = [
     "summary",
     "update",
     "updates_of",
+    "warned",
 ]
 
 _NO_CLOCK = 4_000_000

@@ -86,6 +86,16 @@ class Look:
     reboot_pending: bool | None
 
 
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """Days on which nothing is installed at a school (None: at any), such as a freeze or an exam."""
+
+    school_id: int | None
+    title: str
+    starts_on: dt.date
+    ends_on: dt.date
+
+
 def counts(grade: Grade) -> bool:
     """True where the 14-day clock runs: a security update that is critical or high, or of which nobody says how bad it is."""
     if not grade.security:
@@ -124,6 +134,23 @@ def standing(*, due: dt.date | None, excepted: bool, looked: bool, seen_at: dt.d
 def may_wait_for_restart(provider: str, reboot_pending: bool | None) -> bool:
     """True where a restart is pending, or may be: of a whole system's own updates "not known" is no "no"."""
     return reboot_pending is True or (reboot_pending is None and provider in _RESTARTS_WHOLE_SYSTEM)
+
+
+def freeze_warning(quiet: Quiet, endpoints: int, today: dt.date) -> str:
+    """What falls due while nothing may be installed, as a sentence that says what to do."""
+    span = (
+        f"until {_said(quiet.ends_on)}"
+        if quiet.starts_on <= today
+        else f"from {_said(quiet.starts_on)} to {_said(quiet.ends_on)}"
+    )
+    whose = "1 PC has fixes that fall" if endpoints == 1 else f"{endpoints:,} PCs have fixes that fall"
+    when = "before it ends" if quiet.starts_on <= today else "in it"
+    todo = "ask for an emergency change" if quiet.starts_on <= today else "install them before"
+    return f"{quiet.title} is on {span}, and {whose} due {when}. The clock does not stop: {todo}."
+
+
+def _said(day: dt.date) -> str:
+    return f"{day.day} {day:%B}"
 
 
 def earliest(days: Iterable[dt.date | None]) -> dt.date | None:

@@ -6,8 +6,8 @@ import datetime as dt
 
 import pytest
 import sqlalchemy as sa
-from fettle_server.change.patches import queries
-from fettle_server.change.patches.rules import PatchState, Standing
+from fettle_server.change.patches import exceptions, queries
+from fettle_server.change.patches.rules import PatchError, PatchState, Quiet, Standing
 from fettle_server.change.patches.views import LackingFilter
 from fettle_server.estate.people.rules import SYSTEM, Person, Role
 
@@ -137,3 +137,42 @@ def test_lackers_and_steps_are_what_a_change_needs(store, look, offer, read, pat
         ("upgrade", "apt", [{"name": "bash", "version": "5.3"}, {"name": "openssl", "version": "1.1"}]),
         ("upgrade", "winget", [{"name": "Edge"}]),
     ]
+
+
+def test_freeze_warns_of_what_falls_due_in_it(store, look, offer, read):
+    look(store.endpoint(), offer())
+    look(store.endpoint(school="Hilltop College"))
+    mocks = Quiet(None, "Mock exams", dt.date(2026, 11, 26), dt.date(2026, 12, 4))
+    past = Quiet(None, "Last week", dt.date(2026, 11, 16), dt.date(2026, 11, 20))
+    rows = read(queries.compliance, SYSTEM, NOW)
+    warned = {row.school: row.warnings for row in read(queries.warned, rows, [mocks, past], NOW)}
+    assert warned["Hilltop College"] == ()
+    assert warned["Harbour School"] == (
+        "Mock exams is on from 26 November to 4 December, and 1 PC has fixes that fall due in it."
+        " The clock does not stop: install them before.",
+    )
+
+
+def test_exception_takes_the_clock_away_until_its_day_and_says_so(store, look, offer, read, patch):
+    pk = store.endpoint()
+    look(pk, offer(released_on="2026-11-01"))
+    update_id = patch(pk).update_id
+    until, school_id = NOW.date() + dt.timedelta(days=30), store.school()
+    with store.begin() as tx:
+        exceptions.except_update(tx, SYSTEM, update_id, school_id, "The reading scheme needs it", until, NOW)
+    row = read(queries.compliance, SYSTEM, NOW)[0]
+    assert (row.excepted, row.overdue) == (1, 0)
+    assert [one.why for one in read(queries.update, SYSTEM, update_id, NOW).exceptions] == ["The reading scheme needs it"]
+    with store.begin() as tx:
+        assert exceptions.end_due(tx, NOW + dt.timedelta(days=30), 10) == 0
+        assert exceptions.end_due(tx, NOW + dt.timedelta(days=31), 10) == 1
+    assert read(queries.compliance, SYSTEM, NOW)[0].overdue == 1
+
+
+@pytest.mark.parametrize(("why", "days"), [("", 3), ("why", 0), ("why", 91), ("x" * 501, 3), ("a\0b", 3)])
+def test_exception_needs_a_reason_and_an_end(store, look, offer, patch, why, days):
+    pk = store.endpoint()
+    look(pk, offer())
+    until, update_id = NOW.date() + dt.timedelta(days=days), patch(pk).update_id
+    with store.begin() as tx, pytest.raises(PatchError):
+        exceptions.except_update(tx, SYSTEM, update_id, None, why, until, NOW)
