@@ -10,11 +10,12 @@ import datetime as dt
 import json
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from fettle_server.change.rollouts import pictures
 from fettle_server.clock import monotonic, utc_now
 from fettle_server.db import Engine
 from fettle_server.estate.endpoints import actions as endpoint_actions
@@ -54,11 +55,12 @@ def install(app: Flask) -> None:
 
 @blueprint.get("/live")
 def stream() -> ResponseReturnValue:
-    """What changed since `after`, for as long as the page is open; with `pc`, that PC's live readings too."""
+    """What changed since `after`, for as long as the page is open; with `pc` or `rollout`, what that one does too."""
     hub: Hub = current_app.extensions[_NAME]
     person, page_secret = auth.person(), auth.secret()
     after = _number(request.headers.get("Last-Event-ID")) or _number(request.args.get("after"))
     watched = request.args.get("pc", "")
+    rollout = _number(request.args.get("rollout"))
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     page = hub.join(person)
     if page is None:
@@ -68,7 +70,7 @@ def stream() -> ResponseReturnValue:
         with app.app_context():
             try:
                 yield "retry: 2000\n\n"
-                yield from _events(page, after, watched, page_secret)
+                yield from _events(page, after, _looks(page.person, watched, rollout), page_secret)
             finally:
                 hub.leave(page)
 
@@ -186,7 +188,7 @@ class Follower:
         return told
 
 
-def _events(page: Page, after: int | None, watched: str, page_secret: str) -> Iterator[str]:
+def _events(page: Page, after: int | None, looks: Sequence[Look | RolloutLook], page_secret: str) -> Iterator[str]:
     """The stream's lines, until the page leaves, the sign-in ends or the process does."""
     told: set[int] = set()
     if after is not None:
@@ -197,10 +199,9 @@ def _events(page: Page, after: int | None, watched: str, page_secret: str) -> It
             yield _event("reset", {}, missed[-1].id)
         else:
             yield from (_changed(row) for row in missed)
-    look = Look(page.person, watched) if watched else None
     beat = checked = monotonic()
     while not leaving.STOPPING.is_set():
-        row = _next(page, LIVE_STEP_S if look else 1.0)
+        row = _next(page, LIVE_STEP_S if looks else 1.0)
         now = monotonic()
         if now - checked > SIGN_IN_CHECK_S:
             checked = now
@@ -212,14 +213,18 @@ def _events(page: Page, after: int | None, watched: str, page_secret: str) -> It
             yield _event("reset", {})
         if row is not None and row.id not in told:
             yield _changed(row)
-        if look and look.counts_otherwise(now):
-            yield _event("changed", {"topics": [f"countdown:{watched}"], "kind": "countdown"})
-        if look and (reading := look.newest(now)):
-            yield _event("reading", reading)
+        for line in (line for look in looks for line in look.lines(now)):
             beat = now
-        if now - beat > HEARTBEAT_S or (look and now - beat > 2):
+            yield line
+        if now - beat > HEARTBEAT_S or (looks and now - beat > 2):
             beat = now
             yield ": still here\n\n"
+
+
+def _looks(person: Person, watched: str, rollout: int | None) -> list[Look | RolloutLook]:
+    """What this page looks at besides the journal."""
+    looks: list[Look | RolloutLook] = [Look(person, watched)] if watched else []
+    return [*looks, RolloutLook(person, rollout)] if rollout is not None else looks
 
 
 class Look:
@@ -231,6 +236,13 @@ class Look:
         self._told: Any = None
         self._counted: Any = None
         self._counted_s = float("-inf")
+
+    def lines(self, now: float) -> Iterator[str]:
+        """What is new of the PC, as lines of the stream."""
+        if self.counts_otherwise(now):
+            yield _event("changed", {"topics": [f"countdown:{self._id}"], "kind": "countdown"})
+        if reading := self.newest(now):
+            yield _event("reading", reading)
 
     def newest(self, now: float) -> dict[str, Any] | None:
         """The newest live reading as JSON values, where it is one that was not told."""
@@ -258,6 +270,26 @@ class Look:
     def _ask(self) -> None:
         with suppress(EndpointError), store.writing() as tx:  # a revoked PC has nothing live, and its page says so
             endpoint_actions.look(tx, self._person, self._id, LOOK_S, utc_now())
+
+
+class RolloutLook:
+    """A page that looks at one rollout: PCs make tens of thousands of steps that no journal tells one by one."""
+
+    def __init__(self, person: Person, rollout_id: int) -> None:
+        self._person, self._id = person, rollout_id
+        self._seen: Any = None
+        self._read_s = float("-inf")
+
+    def lines(self, now: float) -> Iterator[str]:
+        """A line where anything of the rollout is otherwise than when it was last looked at."""
+        if now - self._read_s < COUNT_S:
+            return
+        self._read_s = now
+        with store.reading() as tx:
+            pulse = pictures.pulse(tx, self._person, self._id)
+        before, self._seen = self._seen, pulse
+        if before is not None and before != pulse:
+            yield _event("changed", {"topics": [f"rollout:{self._id}"], "kind": "rollout.step"})
 
 
 def _next(page: Page, patience_s: float) -> JournalRow | None:

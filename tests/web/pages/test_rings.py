@@ -10,7 +10,9 @@ COUNTS = st.dictionaries(st.sampled_from(sorted(WORDS)), st.integers(0, 20_000))
 
 
 def test_a_small_ring_shows_each_pc_and_no_bars():
-    drawn = draw({(1, "Elm Park"): {"done": 1, "waiting": 1}}, [Mark("a", "PC 1", "done", ""), Mark("b", "PC 2", "waiting", "")])
+    drawn = draw(
+        {(1, "Elm Park"): {"done": 1, "waiting": 1}}, [Mark("a", "PC 1", "done", ""), Mark("b", "PC 2", "waiting", "")]
+    )
     assert (len(drawn.marks), drawn.bars, drawn.words) == (2, (), "1 waiting, 1 done")
 
 

@@ -14,6 +14,8 @@ from fettle_web.pages import (
     held,
     incident,
     incidents,
+    jobs,
+    keys,
     notices,
     overview,
     parts,
@@ -23,6 +25,7 @@ from fettle_web.pages import (
     priorities,
     problems,
     proofs,
+    rollouts,
     rooms,
     rulebook,
     schools,
@@ -31,6 +34,7 @@ from fettle_web.pages import (
     stories,
     tasks,
     why,
+    windows,
 )
 
 __all__ = ["install"]
@@ -50,6 +54,9 @@ _VIEWS = (
     why,
     proofs,
     rulebook,
+    rollouts,
+    jobs,
+    windows,
 )
 
 
@@ -64,6 +71,7 @@ def install(app: Flask) -> None:
         audit.blueprint,
         calendars.blueprint,
         enrolment.blueprint,
+        keys.blueprint,
         notices.blueprint,
         people.blueprint,
         rooms.blueprint,

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from fettle_server.change.rollouts.rules import TargetState
+
 MARKS_MOST = 300
 """Up to so many PCs a ring shows each of them; above that, counts for each school."""
 WIDTH = 100.0
@@ -26,6 +28,28 @@ WORDS = {
     "cancelled": "Left out",
 }
 """The steps of a PC in their order, as people say them; the keys name the marks (templates/rollout_marks.html)."""
+STATES = {
+    "waiting": (TargetState.WAITING,),
+    "running": (TargetState.RUNNING,),
+    "done": (TargetState.CHANGED,),
+    "sick": (TargetState.SICK,),
+    "failed": (TargetState.FAILED,),
+    "silent": (TargetState.SILENT,),
+    "cancelled": (TargetState.WITHDRAWN, TargetState.GONE),
+}
+"""What a list can be asked for, by the mark that it shows."""
+_BY_STATE = {state: mark for mark, states in STATES.items() for state in states}
+_BY_JOB = {
+    (TargetState.WAITING, "released"): "released",
+    (TargetState.WAITING, "received"): "received",
+    (TargetState.WAITING, "deferred"): "received",
+    (TargetState.RUNNING, "restarting"): "restarting",
+}
+
+
+def step(state: TargetState, job_state: str = "") -> str:
+    """The step at which a PC is, out of what came of it and its job's state."""
+    return _BY_JOB.get((state, job_state), _BY_STATE[state])
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 import { send } from "./forms.js";
 import { openPalette } from "./palette.js";
 
-const PLACES = { o: "/", i: "/incidents", p: "/pcs" };
+const PLACES = { o: "/", i: "/incidents", p: "/pcs", r: "/rollouts" };
 let leader = 0;
 
 export function keys() {
@@ -110,7 +110,7 @@ function act(key) {
   if (element.localName === "summary") {
     element.parentElement.open = true;
     element.parentElement.scrollIntoView({ block: "nearest" });
-    return focus(element.parentElement.querySelector("textarea, select"));
+    return focus(element.parentElement.querySelector("textarea, select, input:not([type=hidden], [type=checkbox]), button"));
   }
   if (element.localName === "button") element.click();
   else focus(element);

@@ -41,7 +41,7 @@ function open(address) {
   close();
   const url = new URL(address, location.href);
   if (last) url.searchParams.set("after", last);
-  if (document.body.dataset.pc) url.searchParams.set("pc", document.body.dataset.pc);
+  for (const name of ["pc", "rollout"]) if (document.body.dataset[name]) url.searchParams.set(name, document.body.dataset[name]);
   source = new EventSource(url);
   source.addEventListener("open", found);
   source.addEventListener("error", lost);

@@ -4,6 +4,8 @@ const PLACES = [
   { what: "Incidents", where: "Page", icon: "incidents", href: "/incidents" },
   { what: "My incidents", where: "Page", icon: "incidents", href: "/incidents?who=me" },
   { what: "PCs", where: "Page", icon: "pc", href: "/pcs" },
+  { what: "Rollouts", where: "Page", icon: "change", href: "/rollouts" },
+  { what: "Change windows and freezes", where: "Page", icon: "change", href: "/settings/windows" },
   { what: "Priorities", where: "Page", icon: "settings", href: "/settings/priorities" },
   { what: "Account", where: "Page", icon: "person", href: "/account" },
 ];
