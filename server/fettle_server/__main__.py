@@ -28,6 +28,9 @@ MODULES = {
     "prove": "notices",
     "rules": "rulebook",
     "change": "changes",
+    "key": "keys",
+    "sign": "signing",
+    "job": "jobs",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""
@@ -72,6 +75,8 @@ def _in_one_line(error: Exception) -> str | None:
     """What to tell a person; None where the error is a fault of ours and its traceback is wanted."""
     import sqlalchemy as sa
 
+    from fettle_server.change.jobs.rules import JobError
+    from fettle_server.change.manifests.rules import SigningError
     from fettle_server.change.rollouts.plans import RolloutError
     from fettle_server.change.rules import ChangeError
     from fettle_server.commands.data import DataError
@@ -100,6 +105,8 @@ def _in_one_line(error: Exception) -> str | None:
         PkiError,
         EnrolmentError,
         EndpointError,
+        JobError,
+        SigningError,
         PeopleError,
         RuleBookError,
     )

@@ -1,6 +1,6 @@
-"""The group `fettle rollout`: rollouts.py adds how rollouts go, keys.py how their manifests are signed.
+"""The group `fettle rollout`: rollouts.py adds how rollouts go, signing.py how their manifests are signed.
 
-`rollouts` is the group's module in __main__.MODULES and imports `keys` for its commands.
+`rollouts` is the group's module in __main__.MODULES and imports `signing` for its commands.
 """
 
 from __future__ import annotations
