@@ -44,6 +44,7 @@ As = Annotated[str, typer.Option("--as", metavar="NAME", help="Who does it: a pe
 MaybeAs = Annotated[str | None, typer.Option("--as", metavar="NAME", help="Who does it; left out: the server itself.")]
 Why = Annotated[str, typer.Option(metavar="TEXT", help="Why; the next person will ask.")]
 Steps = Annotated[Path | None, typer.Option("--steps", metavar="FILE", help="The steps as JSON instead (docs/changes.md).")]
+Plan = Annotated[Path | None, typer.Option("--plan", metavar="FILE", help="The rollout's rings as JSON (docs/rollouts.md).")]
 Schools = Annotated[list[str] | None, typer.Option("--school", metavar="NAME", help="Its PCs; may be repeated.")]
 Endpoints = Annotated[
     list[str] | None, typer.Option("--endpoint", metavar="NAME", help="A PC, by name or id; may be repeated.")
@@ -71,6 +72,7 @@ def propose(
     install: Annotated[bool, typer.Option("--install", help="Also where the package is not there yet.")] = False,
     reboot: Annotated[bool, typer.Option("--reboot", help="Restart the PCs at the end.")] = False,
     steps: Steps = None,
+    plan: Plan = None,
     kind: Annotated[ChangeKind, typer.Option(help="How it is decided.")] = ChangeKind.NORMAL,
     template: Annotated[int | None, typer.Option(metavar="N", help="The template of a standard change.")] = None,
     any_time: Annotated[bool, typer.Option("--any-time", help="Also outside the change windows, in lessons.")] = False,
@@ -80,11 +82,11 @@ def propose(
     database: Database = None,
 ) -> None:
     """Propose a change: shows its risk and who must decide, and asks before it is made."""
-    done = _steps(steps, provider, package or [], install=install, reboot=reboot)
+    done, rings = _steps(steps, provider, package or [], install=install, reboot=reboot), _rings(plan)
     with reading(data, database) as tx:  # whoever is asked may think as long as they like: no lock is held meanwhile
         person = _person(tx, who) if who else SYSTEM
         reach = _reach(tx, school or [], endpoint or [], everywhere=everywhere)
-        wanted = Proposal(kind, title, why, reach, done, template_id=template, any_time=any_time)
+        wanted = Proposal(kind, title, why, reach, done, template_id=template, any_time=any_time, rollout=rings)
         seen = actions.preview(tx, person, wanted, clock.utc_now())
     if seen.refusals:
         raise ChangeError(" ".join(seen.refusals))
@@ -326,10 +328,7 @@ def _steps(
     if (file is None) == (not named):
         raise ChangeError("Say what is done: --provider and --package, or --steps with a file.")
     if file is not None:
-        try:
-            said = json.loads(file.read_bytes())
-        except ValueError as error:
-            raise ChangeError(f"{file} is no JSON file.") from error
+        said = _read_json(file)
         if not isinstance(said, list) or not all(isinstance(one, dict) for one in said):
             raise ChangeError(f"{file} holds no list of steps.")
         return tuple(said)
@@ -337,6 +336,21 @@ def _steps(
         raise ChangeError("Say --provider: apt, dnf, windows, winget, choco, softwareupdate, brew, flatpak or snap.")
     brought = {"kind": "install" if install else "upgrade", "provider": provider, "packages": named}
     return (brought, {"kind": "reboot"}) if reboot else (brought,)
+
+
+def _rings(file: Path | None) -> dict[str, Any]:
+    """A rollout's plan in a file; what it does not say is as usual."""
+    said = {} if file is None else _read_json(file)
+    if not isinstance(said, dict):
+        raise ChangeError(f"{file} holds no plan: a JSON object.")
+    return said
+
+
+def _read_json(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except ValueError as error:
+        raise ChangeError(f"{file} is no JSON file.") from error
 
 
 def _day(text: str) -> dt.datetime:
