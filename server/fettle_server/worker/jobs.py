@@ -25,7 +25,7 @@ from fettle_server.proactive import sweep as proactive_sweep
 from fettle_server.proactive.maintenance import actions as maintenance
 from fettle_server.proactive.maintenance.rules import Task, TaskKind
 from fettle_server.reactive import actions as reactive
-from fettle_server.worker import causes, changes, forecasts, notices, presence, proofs
+from fettle_server.worker import causes, changes, forecasts, notices, patches, presence, proofs, signed_work
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -180,12 +180,18 @@ JOBS: tuple[Job, ...] = (
     Job("problems", 600, causes.propose_problems),
     Job("tell of changes", 30, changes.tell),
     Job("link incidents", 60, changes.link_incidents),
+    Job("hand out keys", 15, signed_work.hand_out_keys),
+    Job("expire jobs", 30, signed_work.expire),
+    Job("settle patches", 30, patches.settle),
+    Job("builds", 15, patches.hold_against_builds),
     Job("close resolved", 600, close_resolved),
     Job("drop leave", 600, drop_leave),
     Job("days", 300, forecasts.summarise_days),
     Job("forecasts", 300, forecasts.make_forecasts),
     Job("tell forecasts", 60, forecasts.tell_forecasts),
     Job("drop days", 3600, forecasts.drop_days),
+    Job("end exceptions", 3600, patches.end_exceptions),
+    Job("drop patches", _DAY_S, patches.drop_closed),
     Job("drop history", 3600, drop_history),
     Job("drop events", 3600, drop_events),
     Job("drop notices", 3600, notices.drop_old),

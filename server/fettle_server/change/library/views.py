@@ -71,6 +71,7 @@ class BuildView:
     places: tuple[PlaceView, ...]
     endpoints: int
     drifted: int
+    unknown: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ def except_update(
     if school_id is not None and tx.scalar(sa.select(School.id).where(School.id == school_id)) is None:
         raise PatchError(f"There is no school {school_id}.")
     values = {"update_id": update_id, "school_id": school_id, "why": why, "until": until, "by": person.actor, "at": now}
-    exception_id = int(tx.execute(sa.insert(PatchException).values(**values)).inserted_primary_key[0])
+    exception_id = tx.execute(sa.insert(PatchException).values(**values).returning(PatchException.id)).scalar_one()
     _reckon(tx, update_id)
     detail = {"update": update_id, "why": why, "until": until.isoformat()}
     journal.record(tx, "patch.excepted", person.actor, f"update:{update_id}", school_id, detail, now)

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from fettle_server.change.patches.rules import OPEN, PatchState
 from fettle_server.change.patches.stepping import Had
 from fettle_server.change.patches.tables import EndpointUpdate, PatchCount, PatchException, PatchScan, Update
-from fettle_server.db import Bulk, bulk_update
+from fettle_server.db import Bulk, bulk_update, to_ms
 from fettle_server.estate.tables import Endpoint
 
 _OPEN = frozenset(OPEN)
@@ -351,4 +351,29 @@ _MARKED = Bulk(
     "pk",
     "id",
     "change",
+)
+
+
+def closed_before(tx: sa.Connection, before: dt.datetime, limit: int) -> list[tuple[int, int]]:
+    """Endpoints' updates (pk, update) that were proven or gone before that time; reads only."""
+    ended = sa.func.coalesce(*(sa.type_coerce(at, sa.BigInteger) for at in (EndpointUpdate.fixed_at, EndpointUpdate.gone_at)))
+    which = (EndpointUpdate.state.not_in(OPEN), ended < to_ms(before))
+    columns = (EndpointUpdate.endpoint_pk, EndpointUpdate.update_id)
+    return [(row[0], row[1]) for row in tx.execute(sa.select(*columns).where(*which).limit(limit))]
+
+
+def drop(tx: sa.Connection, keys: Sequence[tuple[int, int]], before: dt.datetime) -> None:
+    """Drop those, and what nobody has had to do with since that time: updates, and counts of nothing."""
+    _DROPPED.run(tx, list(keys))
+    nobody = ~sa.exists().where(EndpointUpdate.update_id == Update.id)
+    tx.execute(sa.delete(Update).where(Update.first_seen_at < before, nobody))
+    tx.execute(sa.delete(PatchCount).where(PatchCount.endpoints == 0))
+
+
+_DROPPED = Bulk(
+    sa.delete(EndpointUpdate).where(
+        EndpointUpdate.endpoint_pk == sa.bindparam("pk"), EndpointUpdate.update_id == sa.bindparam("id")
+    ),
+    "pk",
+    "id",
 )
