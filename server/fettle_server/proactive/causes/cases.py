@@ -16,11 +16,11 @@ from fettle_server.db import Utc, from_ms, to_ms
 from fettle_server.estate.tables import Endpoint, Room, School
 from fettle_server.proactive.causes.families import Place
 from fettle_server.proactive.causes.kinds import MONTH, Estate
-from fettle_server.proactive.causes.rules import RECENT, Case, Premises
+from fettle_server.proactive.causes.rules import RECENT, SHARE, SPREADS, Case, Premises
 from fettle_server.proactive.stages.rules import FLAPS_WITHIN, HEARD_FOR, Stage
 from fettle_server.proactive.stages.trail import held_since
 from fettle_server.proactive.tables import Fault
-from fettle_server.reactive.tables import Incident
+from fettle_server.reactive.tables import IS_OPEN, Incident
 
 IS_HELD = sa.text("stage <> '' AND cleared_at IS NULL")
 WAITING = (Stage.GATHERING, Stage.WINDOW, Stage.FREEZE, Stage.SILENCE, Stage.LATE)
@@ -184,6 +184,23 @@ def openings(tx: sa.Connection, pks: Sequence[int], now: dt.datetime) -> dict[tu
     for pk, rule, instance, raised_at in tx.execute(sa.select(*columns).where(*recent).order_by(Fault.raised_at)):
         found[pk, rule, instance].append(raised_at)
     return found
+
+
+def alike(tx: sa.Connection, fault: Waiting, now: dt.datetime) -> tuple[str, ...]:
+    """The causes of the open incidents of several schools whose machines mostly have the fault, and its build or model.
+
+    An update breaks a build that runs on two models: of one many were on when it began, the other is opened days later.
+    """
+    open_ones = (Incident.rule == fault.rule, Incident.school_id.is_(None), IS_OPEN, Incident.opened_at >= now - SPREADS)
+    found = []
+    for number, cause in tx.execute(sa.select(Incident.number, Incident.cause).where(*open_ones)):
+        same = sa.or_(Endpoint.system_version == fault.build, Endpoint.model == fault.model)
+        members = sa.select(sa.func.count(), sa.func.sum(sa.case((same, 1), else_=0))).select_from(Fault)
+        of = members.join(Endpoint, Endpoint.pk == Fault.endpoint_pk).where(Fault.incident_number == number)
+        count, shared = tx.execute(of).one()
+        if cause.endswith(f"/{fault.rule}/{fault.instance}") and count and shared >= SHARE * count:
+            found.append(cause)
+    return tuple(found)
 
 
 def _told(tx: sa.Connection, where: Sequence[sa.ColumnElement[bool]], now: dt.datetime) -> list[Case]:

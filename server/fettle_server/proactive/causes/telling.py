@@ -12,11 +12,11 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
-from fettle_protocol.policy import Policy, Severity
+from fettle_protocol.policy import Policy, Severity, Spread
 
 from fettle_server.db import as_json, bulk_update, to_ms
 from fettle_server.estate.tables import Endpoint
-from fettle_server.proactive.causes.cases import Waiting, openings
+from fettle_server.proactive.causes.cases import Waiting, alike, openings
 from fettle_server.proactive.causes.ending import is_over, leftovers, quiet_unheard
 from fettle_server.proactive.causes.families import school_key, spread_of, wider_keys
 from fettle_server.proactive.causes.locked import CHUNK, StandingFault, rows, touched_by_people
@@ -68,6 +68,7 @@ class Telling:
         self._open_incidents: dict[int, int] = {}
         self._openings: dict[tuple[int, str, str], list[dt.datetime]] = {}
         self._wider: dict[str, tuple[str, ...]] = {}
+        self._alike: dict[int, tuple[str, ...]] = {}
         self._touched: frozenset[int] = frozenset()
         self._evidence: dict[int, dict[str, Any]] = {}
         self._moves: dict[int, tuple[Any, ...]] = {}
@@ -93,6 +94,7 @@ class Telling:
         pks |= self._endpoints_of(numbers)
         self._lock(pks)
         self._wider = {group.key: self._wider_of(group) for group in groups}
+        self._alike = {fault.id: alike(self._tx, fault, self._now) for fault in due if self._is_of_a_kind(fault)}
         keys = {key for group in groups for key in (group.key, *self._wider[group.key])}
         keys |= {key for fault in due for key in self._causes(fault)}
         self._board.read(keys, numbers, self._now)
@@ -381,7 +383,11 @@ class Telling:
     def _causes(self, fault: Waiting) -> tuple[str, ...]:
         topic = standing(self._policy, fault.rule, fault.instance, fault.name).topic
         own = f"endpoint:{fault.endpoint_pk}/{topic}"
-        return (own, *wider_keys(self._policy, fault.rule, fault.instance, fault.place))
+        wider = wider_keys(self._policy, fault.rule, fault.instance, fault.place)
+        return tuple(dict.fromkeys((own, *wider, *self._alike.get(fault.id, ()))))
+
+    def _is_of_a_kind(self, fault: Waiting) -> bool:
+        return spread_of(self._policy, fault.rule) is Spread.KIND and not fault.split_from
 
     def _title(self, fault: Waiting) -> str:
         return standing(self._policy, fault.rule, fault.instance, fault.name).title
