@@ -9,7 +9,7 @@ from pathlib import Path
 from fettle_agent.packages import Provider
 
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
-    "linux": (("apt", "apt:Apt"),),
+    "linux": (("apt", "apt:Apt"), ("dnf", "dnf:Dnf")),
 }
 """The providers of each system, by their names in steps; each module has a function `is_here` that imports no more."""
 
