@@ -50,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     trust = enrol.add_mutually_exclusive_group()
     trust.add_argument("--ca", default="", metavar="FILE", help="the certificate authority to trust, instead of the token's")
     trust.add_argument("--ca-fingerprint", default="", metavar="SHA256", help="the fingerprint of the authority to trust")
+    enrol.add_argument(
+        "--signer", action="append", default=[], metavar="FILE", help="obey what this public key signs, instead of the server's"
+    )
     enrol.add_argument("--proxy", default="", metavar="URL", help="the HTTP proxy to go through; none: no proxy")
     enrol.add_argument("--force", action="store_true", help="replace the identity that the state folder holds")
     _command(commands, "run", _run, "watch this machine until told to stop")
@@ -61,6 +64,17 @@ def _parser() -> argparse.ArgumentParser:
     fault = _command(commands, "test-fault", _test_fault, "raise a fault that breaks nothing, to see that it arrives")
     fault.add_argument("--clear", action="store_true", help="end it again")
     _command(commands, "sleeping", _sleeping, "tell the server that this machine goes to sleep; a hook of the system runs this")
+    signer = _command(commands, "trust", _trust, "say whose signed work this machine does").add_mutually_exclusive_group()
+    signer.add_argument(
+        "--key", default="", metavar="FILE", help="the PEM file of an approver's public key to obey from now on"
+    )
+    signer.add_argument("--remove", default="", metavar="ID", help="the id of a key to obey no more")
+    signer.add_argument("--list", action="store_true", help="list the keys; so it does without any of these")
+    jobs = _command(commands, "jobs", _jobs, "list the jobs that this machine was handed, and why they wait")
+    jobs.add_argument("--json", action="store_true")
+    _command(commands, "defer", _defer, "put off the restart that this machine warns of")
+    work = _command(commands, "work", _work, "do the jobs that are due; the running agent does this by itself")
+    work.add_argument("--zero-ms", type=int, default=None, help="the server's time at the start of this boot")
     _command(commands, "renew", _renew, "get a new certificate now; the running agent does this by itself")
     return parser
 
@@ -91,6 +105,7 @@ def _state(asked: argparse.Namespace) -> Path:
 
 def _enrol(asked: argparse.Namespace) -> int:
     from fettle_agent import enrolment, identity
+    from fettle_agent.jobs import trust
     from fettle_agent.place import here
 
     state = _state(asked)
@@ -101,7 +116,8 @@ def _enrol(asked: argparse.Namespace) -> int:
     probe.write_bytes(b"x" * 4096)  # before the token is spent on an identity that the disk does not take
     probe.unlink()
     wanted = enrolment.Wanted(asked.server, asked.token.strip(), asked.ca, asked.ca_fingerprint, asked.proxy)
-    known = enrolment.enrol(state, wanted)
+    given = trust.read_keys(asked.signer)
+    known = enrolment.enrol(state, wanted, given)
     print(f"enrolled as {known.endpoint_id} of {known.school}; start the agent with fettle-agent run --state {state}")
     return 0
 
@@ -157,6 +173,41 @@ def _sleeping(asked: argparse.Namespace) -> int:
 
     print(sleeping(_state(asked)))
     return 0
+
+
+def _trust(asked: argparse.Namespace) -> int:
+    from fettle_agent.jobs import trust
+
+    state = _state(asked)
+    print(
+        trust.add(state, asked.key) if asked.key else trust.remove(state, asked.remove) if asked.remove else trust.listed(state)
+    )
+    return 0
+
+
+def _jobs(asked: argparse.Namespace) -> int:
+    from fettle_agent.jobs.listing import listing
+
+    print(listing(_state(asked), as_json=asked.json))
+    return 0
+
+
+def _defer(asked: argparse.Namespace) -> int:
+    from fettle_agent.jobs.putting_off import ask
+
+    print(ask(_state(asked)))
+    return 0
+
+
+def _work(asked: argparse.Namespace) -> int:
+    from fettle_agent import config, log
+    from fettle_agent.jobs.running import be_patient
+    from fettle_agent.jobs.work import work
+
+    be_patient()
+    state = _state(asked)
+    log.start(config.load(state).log_level)
+    return work(state, asked.zero_ms)
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from fettle_agent.budget import Cost
 from fettle_agent.clock import Clock
 from fettle_agent.collectors import Collected, Setup
 from fettle_agent.history import History, Hour
+from fettle_agent.jobs.room import Room
 from fettle_agent.judge import Judge, Verdict
 from fettle_agent.lanes import Lanes, Ran
 from fettle_agent.newest import Newest
@@ -66,6 +67,7 @@ class Agent:
         self.faults_changed = False
         self.test_fault: float | None = None
         self._hello_boot_ms = 0
+        self.room = Room(state, self)
         self._restore()
 
     def setup(self) -> Setup:
@@ -299,6 +301,14 @@ class Agent:
     def is_proving(self) -> bool:
         """True while the test fault is raised for the server."""
         return self.prove_until_s > 0 and self._place.boot_s() < self.prove_until_s
+
+    def take_jobs(self, jobs: Sequence[link_pb2.Job], cancelled: Sequence[link_pb2.CancelJob]) -> None:
+        """Put signed work on the disk, and take back what has not begun."""
+        self.room.take(jobs, cancelled)
+
+    def wake_neighbours(self, macs: Sequence[bytes]) -> None:
+        """Wake PCs on this one's own network segments."""
+        self.room.wake(macs, self._place.boot_s())
 
     def told(self, code: str, text: str) -> None:
         """Log what the server said, and keep the last few for status."""

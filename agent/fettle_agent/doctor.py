@@ -20,6 +20,7 @@ from cryptography import x509
 from fettle_agent import config, enrolment, identity, machine, status
 from fettle_agent.errors import AgentError, ConfigError, NotEnrolled, PeerError
 from fettle_agent.handshake import fetch_chain
+from fettle_agent.jobs import signers
 from fettle_agent.proxy import choose
 
 CLOCK_TOLERANCE_S = 120
@@ -48,17 +49,18 @@ class Patient:
 
 def examine(state: Path) -> int:
     """Print what was found; 1 where anything is wrong."""
-    findings = list(_findings(state))
-    for finding in findings:
+    found = list(findings(state))
+    for finding in found:
         print(f"{'ok     ' if finding.well else 'problem'}  {finding.about:<12} {finding.text}")
-    wrong = [finding for finding in findings if not finding.well]
+    wrong = [finding for finding in found if not finding.well]
     if wrong:
         what = f"{len(wrong)} problem{'s' if len(wrong) > 1 else ''} ({', '.join(finding.about for finding in wrong)})"
         print(f"fettle-agent: {what}: see the lines above for what to do", file=sys.stderr)
     return 1 if wrong else 0
 
 
-def _findings(state: Path) -> Iterator[Finding]:
+def findings(state: Path) -> Iterator[Finding]:
+    """All that was looked at, one after another."""
     yield from _folder(state)
     settings = config.Settings()
     try:
@@ -185,4 +187,23 @@ def _spool(patient: Patient) -> Iterator[Finding]:
         yield Finding("spool", True, f"{spool['events']} events and {spool['hours']} hours wait for the server")
 
 
-CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_certificate, _clock, _server, _agent, _spool)
+def _jobs(patient: Patient) -> Iterator[Finding]:
+    """Whether this PC can obey anybody, and what keeps it from it."""
+    try:
+        trusted = len(signers.load(patient.state).keys)
+    except AgentError as error:
+        yield Finding("signers", False, str(error))
+        return
+    if not trusted:
+        advice = f"pin an approver's public key with fettle-agent trust --key FILE --state {patient.state}"
+        unneeded = not (patient.state / "jobs").exists()  # no problem as long as the server hands over no work
+        yield Finding("signers", unneeded, f"this PC trusts no signer, so it refuses all work from the server: {advice}")
+        return
+    waiting = patient.told.get("jobs", {}).get("open", 0)
+    yield Finding("signers", True, f"{trusted} trusted; {waiting} jobs to do" if waiting else f"{trusted} trusted")
+    trouble = patient.told.get("jobs", {}).get("trouble", "")
+    if trouble:
+        yield Finding("jobs", False, trouble)
+
+
+CHECKS: tuple[Callable[[Patient], Iterator[Finding]], ...] = (_certificate, _clock, _server, _agent, _spool, _jobs)

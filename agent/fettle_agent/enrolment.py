@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from fettle_protocol.v1 import link_pb2
 from fettle_agent import config, identity, machine
 from fettle_agent.errors import EnrolError, PeerError
 from fettle_agent.handshake import fetch_chain
+from fettle_agent.jobs import signers as pinned
 from fettle_agent.link import Target
 from fettle_agent.proxy import choose
 from fettle_agent.words import explain
@@ -32,6 +33,7 @@ ENROL, RENEW = "/fettle.v1.Enrolment/Enrol", "/fettle.v1.Enrolment/Renew"
 TIMEOUT_S = 30.0
 _TOKEN_PREFIX = "fettle1-"  # noqa: S105 - the public form of a token
 _PIN_DIGITS = 32
+_MAX_SIGNERS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +55,10 @@ class Trusted:
     tls_name: str
 
 
-def enrol(state: Path, wanted: Wanted) -> identity.Identity:
-    """Enrol this machine; its identity is in the state folder afterwards.
+def enrol(state: Path, wanted: Wanted, signers: Sequence[bytes] = ()) -> identity.Identity:
+    """Enrol this machine; its identity, and whose signatures count, is in the state folder afterwards.
+
+    `signers` are public keys that a person gave; without any, and where none is trusted yet, those that the server gives.
 
     Raises:
         EnrolError, PeerError: the message says why and what to do.
@@ -68,7 +72,7 @@ def enrol(state: Path, wanted: Wanted) -> identity.Identity:
     target = Target(wanted.server, trusted.tls_name, trusted.authority_pem, visitor_key + visitor_certificate, proxy)
     request = link_pb2.EnrolRequest(token=wanted.token, csr_der=_signing_request(key), machine=machine.describe())
     answer = link_pb2.EnrolResponse.FromString(_ask(target, ENROL, request.SerializeToString()))
-    return _keep(
+    known = _keep(
         state,
         key,
         answer,
@@ -77,6 +81,17 @@ def enrol(state: Path, wanted: Wanted) -> identity.Identity:
         ),
         authority_pem=answer.ca_pem or trusted.authority_pem,
     )
+    _pin(state, given=signers, offered=answer.signers)
+    return known
+
+
+def _pin(state: Path, *, given: Sequence[bytes], offered: Sequence[bytes]) -> None:
+    """The server never adds to keys that are trusted here already: that takes a person, or an order that one of them signed."""
+    held = pinned.load(state)
+    if not given and not held.keys and not held.retired:
+        given = [public for public in offered if len(public) == 32][:_MAX_SIGNERS]
+    if given:
+        pinned.pin(state, given)
 
 
 def renew(state: Path, settings: config.Settings) -> identity.Identity:

@@ -21,6 +21,7 @@ import psutil
 
 from fettle_agent import config, identity, log, machine, status
 from fettle_agent.agent import Agent, Power
+from fettle_agent.beats import Beat
 from fettle_agent.budget import Budget, Spent
 from fettle_agent.collectors import Collector
 from fettle_agent.collectors.testfault import FILE_NAME
@@ -84,23 +85,6 @@ def adjusted(collectors: Iterable[Collector], settings: config.Settings) -> list
     return chosen
 
 
-class _Beat:
-    """Something that is due again and again."""
-
-    __slots__ = ("due_s", "every_s")
-
-    def __init__(self, every_s: float, first_s: float) -> None:
-        self.every_s = every_s
-        self.due_s = first_s
-
-    def is_due(self, now_s: float) -> bool:
-        """True once for each interval."""
-        if now_s < self.due_s:
-            return False
-        self.due_s = now_s + self.every_s
-        return True
-
-
 class Loop:
     """One run of the agent."""
 
@@ -124,11 +108,11 @@ class Loop:
         self._last_error = ""
         self._renewing: asyncio.Task[None] | None = None
         now_s = time.monotonic()
-        self._history_beat = _Beat(HISTORY_EVERY_S, now_s + HISTORY_EVERY_S)
-        self._cost_beat = _Beat(COST_EVERY_S, now_s)
-        self._slow_status_beat = _Beat(STATUS_EVERY_S, now_s)
-        self._status_beat = _Beat(STATUS_AT_LEAST_S, now_s)
-        self._renew_beat = _Beat(_RENEW_CHECK_S, now_s + _RENEW_FIRST_S)
+        self._history_beat = Beat(HISTORY_EVERY_S, now_s + HISTORY_EVERY_S)
+        self._cost_beat = Beat(COST_EVERY_S, now_s)
+        self._slow_status_beat = Beat(STATUS_EVERY_S, now_s)
+        self._status_beat = Beat(STATUS_AT_LEAST_S, now_s)
+        self._renew_beat = Beat(_RENEW_CHECK_S, now_s + _RENEW_FIRST_S)
 
     def _target(self) -> Any:
         return machine.target(self._state, self._known, self._settings)
@@ -155,6 +139,7 @@ class Loop:
             lanes.stop()
             link.cancel()
             await asyncio.wait([link], timeout=1)
+            self.agent.room.close()
             self.agent.spool.close()
 
     def _start_lanes(self, post: Callable[[Ran], object]) -> Lanes:
@@ -205,9 +190,10 @@ class Loop:
 
     def _say_why_it_leaves(self) -> None:
         """Only the agent stops, or the machine goes down, or goes down and means to come back."""
-        if not self._place.shutting_down():
+        restarts = self.agent.room.restarts()
+        if not restarts and not self._place.shutting_down():
             self.agent.power(Power.KIND_AGENT_STOPPING)
-        elif self._place.restarting():
+        elif restarts or self._place.restarting():
             self.agent.power(Power.KIND_RESTARTING, back_within_s=BACK_WITHIN_S)
         else:
             self.agent.power(Power.KIND_SHUTTING_DOWN)
@@ -223,6 +209,8 @@ class Loop:
         self._look_for_test_fault(lanes, now_s)
         self._look_for_sleep(now_s)
         self._beats(lanes, now_s)
+        if agent.room.tick(now_s):
+            self._link.wake()
         session = self._link.session
         if session is not None:
             self._speak(session, now_s, watched=watched)
@@ -402,4 +390,5 @@ class Loop:
                 for name, health in (agent.lanes.to_report() if agent.lanes else [])
             ],
             "told": agent.told_lines,
+            "jobs": agent.room.status(),
         }

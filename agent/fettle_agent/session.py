@@ -6,6 +6,7 @@ its own beyond the stream: events and hours lie in the spool until they are ackn
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -51,6 +52,12 @@ class Source(Protocol):
 
     def prove(self, seconds: int) -> None:
         """The server wants to see the test fault for so long."""
+
+    def take_jobs(self, jobs: Sequence[link_pb2.Job], cancelled: Sequence[link_pb2.CancelJob]) -> None:
+        """Signed work, and what shall never be begun."""
+
+    def wake_neighbours(self, macs: Sequence[bytes]) -> None:
+        """Wake PCs on this one's own network segments."""
 
     def told(self, code: str, text: str) -> None:
         """The server said something that a person should see."""
@@ -159,6 +166,10 @@ class Session:
             self._source.watch(said.watch.seconds)
         if said.HasField("prove"):
             self._source.prove(said.prove.seconds)
+        if said.jobs or said.cancelled:
+            self._source.take_jobs(said.jobs, said.cancelled)
+        if said.HasField("wake"):
+            self._source.wake_neighbours(said.wake.macs)
         if said.HasField("ping"):
             self._pongs.append(said.ping.nonce)
         if said.HasField("told"):

@@ -78,7 +78,17 @@ def sentences(told: dict[str, Any]) -> list[str]:
     if told.get("stretch", 1) > 1:
         lines.append(f"over its budget: slow collectors run {told['stretch']:g} times less often")
     lines += [f"trouble: {spool['trouble']}"] if spool.get("trouble") else []
+    lines += _jobs_lines(told.get("jobs", {}))
     lines += [f"open fault: {fault['rule']} {fault['instance']}".rstrip() for fault in told.get("open_faults", [])]
     lines += [f"failing: {one['name']}: {one['error']}" for one in told.get("collectors", []) if one["error"]]
     lines += [f"the server said ({one['at']}): {one['text']}" for one in told.get("told", [])]
     return [*lines, f"certificate expires {told.get('certificate_expires')}"]
+
+
+def _jobs_lines(jobs: dict[str, Any]) -> list[str]:
+    if not jobs:
+        return []
+    trusted = jobs.get("signers", 0)
+    lines = [f"{trusted} trusted signers" if trusted else "trusts no signer, so it refuses all work: see fettle-agent trust"]
+    lines += [f"{jobs['open']} jobs to do: see fettle-agent jobs"] if jobs.get("open") else []
+    return lines + ([f"jobs in trouble: {jobs['trouble']}"] if jobs.get("trouble") else [])

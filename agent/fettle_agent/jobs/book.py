@@ -1,6 +1,6 @@
 """The jobs book: STATE/jobs/book.db, every job that was handed over, how far it is, and what is still to be told of it.
 
-Owns the file, and the promise that a change of a job and the report of it are on the disk together or not at all. The running
+Owns the rows, and the promise that a change of a job and the report of it are on the disk together or not at all. The running
 agent and the child that works both write to it, each for milliseconds; SQLite's own locks keep them apart, and every change of
 a job's state names the states that it may come from. Does not decide anything.
 """
@@ -8,7 +8,6 @@ a job's state names the states that it may come from. Does not decide anything.
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,30 +16,14 @@ from typing import Any
 
 from fettle_protocol.v1 import link_pb2
 
-FOLDER, FILE_NAME, LOCK = "jobs", "book.db", "work.lock"
+from fettle_agent.jobs.book_file import FILE_NAME, BookError, open_file
+
+FOLDER, LOCK = "jobs", "work.lock"
 OPEN = ("received", "waiting", "started", "restarting")
 UNBEGUN = ("received", "waiting")
 MAX_OPEN = 200
 KEPT_REFUSED = 300
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, manifest BLOB NOT NULL, signature BLOB NOT NULL, key TEXT NOT NULL,
-    start_ms INTEGER NOT NULL, until_ms INTEGER NOT NULL, exam INTEGER NOT NULL, received_ms INTEGER NOT NULL,
-    state TEXT NOT NULL DEFAULT 'received', why TEXT NOT NULL DEFAULT '', manifest_id TEXT NOT NULL DEFAULT '',
-    title TEXT NOT NULL DEFAULT '', attempt INTEGER NOT NULL DEFAULT 0, begun_ms INTEGER NOT NULL DEFAULT 0,
-    ended_ms INTEGER NOT NULL DEFAULT 0, deferrals INTEGER NOT NULL DEFAULT 0, warned_ms INTEGER NOT NULL DEFAULT 0,
-    restart_ms INTEGER NOT NULL DEFAULT 0, last BLOB NOT NULL DEFAULT x'');
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
-CREATE INDEX IF NOT EXISTS jobs_by_manifest ON jobs (manifest_id);
-CREATE TABLE IF NOT EXISTS steps (job TEXT NOT NULL, step INTEGER NOT NULL, kind TEXT NOT NULL, state TEXT NOT NULL,
-    tries INTEGER NOT NULL, boot TEXT NOT NULL, begun_ms INTEGER NOT NULL, pid INTEGER NOT NULL DEFAULT 0,
-    result TEXT NOT NULL DEFAULT '', PRIMARY KEY (job, step)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS former (manifest_id TEXT NOT NULL, provider TEXT NOT NULL, name TEXT NOT NULL,
-    version TEXT NOT NULL, why TEXT NOT NULL, PRIMARY KEY (manifest_id, provider, name)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS outbox (number INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, report BLOB NOT NULL,
-    rescan INTEGER NOT NULL);
-"""
-
+__all__ = ["FILE_NAME", "FOLDER", "LOCK", "Book", "BookError"]
 State = link_pb2.JobReport
 ENDS = {
     "done": State.STATE_DONE,
@@ -48,10 +31,6 @@ ENDS = {
     "refused": State.STATE_REFUSED,
     "cancelled": State.STATE_CANCELLED,
 }
-
-
-class BookError(Exception):
-    """The book cannot be read or written now; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,21 +108,7 @@ class Book:
         Raises:
             BookError: the disk does not take it.
         """
-        folder = state / FOLDER
-        try:
-            if not folder.is_dir():
-                folder.mkdir(mode=0o700)
-            return cls(_connect(folder / FILE_NAME, patience_s))
-        except (sqlite3.OperationalError, OSError) as error:
-            raise BookError(f"{folder / FILE_NAME} cannot be opened: {error}") from error
-        except sqlite3.DatabaseError:
-            path = folder / FILE_NAME
-            path.replace(path.with_name(FILE_NAME + ".damaged"))
-            path.with_name(FILE_NAME + "-journal").unlink(missing_ok=True)
-        try:
-            return cls(_connect(folder / FILE_NAME, patience_s))
-        except sqlite3.Error as error:
-            raise BookError(f"{folder / FILE_NAME} cannot be begun anew: {error}") from error
+        return cls(open_file(state / FOLDER, patience_s))
 
     def close(self) -> None:
         """Let the file go."""
@@ -365,7 +330,7 @@ class Book:
         return [Former(*row) for row in self._rows(query, manifest_id)]
 
     def _jobs(self, query: str, *values: object) -> list[Job]:
-        return [Job(*row[:6], bool(row[6]), *row[7:]) for row in self._rows(query, *values)]
+        return [Job(*(*row[:6], bool(row[6]), *row[7:])) for row in self._rows(query, *values)]
 
     def _rows(self, query: str, *values: object) -> list[Any]:
         try:
@@ -389,21 +354,3 @@ def _end(
         (state, report.why, now_ms, report.SerializeToString(), job),
     )
     _tell(database, now_ms, report, rescan=rescan)
-
-
-def _connect(path: Path, patience_s: float) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
-    try:
-        for pragma in ("journal_mode = DELETE", "synchronous = FULL", "cache_size = -128", "mmap_size = 0"):
-            database.execute(f"PRAGMA {pragma}").fetchall()
-        if database.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise sqlite3.DatabaseError("its check failed")
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'outbox'").fetchone():
-            database.executescript("BEGIN IMMEDIATE;" + _SCHEMA + "COMMIT;")
-        database.execute("INSERT OR IGNORE INTO marks VALUES ('id', ?)", (os.urandom(16).hex(),))
-    except BaseException:
-        database.close()
-        raise
-    if os.name == "posix":
-        path.chmod(0o600)
-    return database

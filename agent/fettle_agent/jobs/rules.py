@@ -162,10 +162,11 @@ def not_yet(manifest: Manifest, offered: Offered, facts: Facts) -> Wait | None:
         return Wait(now_ms + opens_in_ms, "It may run in other hours of the day or week only.")
     if manifest.kind == ManifestKind.KEYS:
         return None
-    return _lacks(manifest, facts)
+    return lacks(manifest, facts)
 
 
-def _lacks(manifest: Manifest, facts: Facts) -> Wait | None:
+def lacks(manifest: Manifest, facts: Facts) -> Wait | None:
+    """What must be there before a step begins and is not: room on the disk, power."""
     needs, later_ms = manifest.needs, facts.now_ms + LOOK_AGAIN_MS
     if facts.free_bytes is not None and facts.free_bytes < needs.free_bytes:
         return Wait(later_ms, f"The disk has too little room: {needs.free_bytes / 1e9:.1f} GB must be free.")

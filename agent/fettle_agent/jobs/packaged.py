@@ -1,0 +1,173 @@
+"""Steps on packages, by whichever package manager the order names; and the way back to what was there before.
+
+Owns the record of former versions: before a manifest first touches a package, what is installed is written down, and
+the package manager is asked to keep it. RESTORE brings back exactly that, and says in words what cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from fettle_protocol.steps import StepKind
+
+from fettle_agent.collectors import CollectError
+from fettle_agent.jobs.book import Former
+from fettle_agent.jobs.context import Context, Outcome
+from fettle_agent.jobs.running import cut
+from fettle_agent.packages import Provider, Ran, Unsupported, Wanted
+
+Step = Mapping[str, Any]
+
+
+def install(context: Context, step: Step) -> Outcome:
+    """Bring packages to a version; UPGRADE touches only those of which an older one is installed.
+
+    The provider refuses a package file whose checksum is not the signed one.
+    """
+    provider = context.providers.get(step["provider"])
+    if provider is None:
+        return _not_here(step)
+    wanted = _wanted(step)
+    only_upgrade, downgrade = step["kind"] == StepKind.UPGRADE, bool(step.get("allow_downgrade"))
+
+    def act() -> tuple[Ran, ...]:
+        lists = _refreshed(provider)
+        progress = context.progress
+        ran = provider.install(wanted, only_upgrade=only_upgrade, allow_downgrade=downgrade, progress=progress)
+        return (ran,) if lists.worked or ran.worked else (lists, ran)
+
+    return _changing(context, provider, [one.name for one in wanted], act)
+
+
+def remove(context: Context, step: Step) -> Outcome:
+    """Take packages off."""
+    provider = context.providers.get(step["provider"])
+    if provider is None:
+        return _not_here(step)
+    names = _names(step)
+    return _changing(context, provider, names, lambda: (provider.remove(names, context.progress),))
+
+
+def hold(context: Context, step: Step) -> Outcome:
+    """Pin packages where they are, or let go of them."""
+    provider = context.providers.get(step["provider"])
+    if provider is None:
+        return _not_here(step)
+    ran = _tried(lambda: provider.hold(_names(step), held=step["kind"] == StepKind.HOLD))
+    return Outcome(ran.worked, ran.words, {"rescan": True})
+
+
+def use_cache(context: Context, step: Step) -> Outcome:
+    """Download through the ecosystem's own cache from now on, or directly again."""
+    name = "apt" if step["cache"] == "apt" else "windows"
+    provider = context.providers.get(name)
+    if provider is None:
+        return Outcome(False, f"This PC has no {name}, whose downloads could go through a cache.")
+    ran = _tried(lambda: provider.use_cache(step.get("url") or ""))
+    return Outcome(ran.worked, ran.words)
+
+
+def restore(context: Context, step: Step) -> Outcome:
+    """Bring back what was installed before an earlier manifest touched it."""
+    formers = context.book.former(step["manifest"])
+    if not formers:
+        return Outcome(True, "That order changed no package on this PC, so there is nothing to bring back.", {"packages": []})
+    outcomes = [
+        _restored(context, name, [one for one in formers if one.provider == name])
+        for name in sorted({f.provider for f in formers})
+    ]
+    packages = [row for outcome in outcomes for row in outcome.result.get("packages", [])]
+    words = cut("\n".join(outcome.words for outcome in outcomes if outcome.words))
+    return Outcome(all(one.worked for one in outcomes), words, {"packages": packages, "rescan": True})
+
+
+def _restored(context: Context, name: str, formers: Sequence[Former]) -> Outcome:
+    provider = context.providers.get(name)
+    if provider is None:
+        return _not_here({"provider": name})
+    names = [one.name for one in formers]
+    now = _installed(provider, names)
+    back = [Wanted(one.name, one.version) for one in formers if one.version and now.get(one.name) != one.version]
+    gone = [one.name for one in formers if not one.version and one.name in now]
+
+    def act() -> tuple[Ran, ...]:
+        done = [Ran(True, "", 0)]
+        if gone:
+            done.append(provider.remove(gone, lambda percent: context.progress(percent // 2)))
+        if back:
+            done.append(provider.install(back, only_upgrade=False, allow_downgrade=True, progress=context.progress))
+        return tuple(done)
+
+    outcome = _changing(context, provider, names, act)
+    return _judged(outcome, formers, _installed(provider, names))
+
+
+def _judged(outcome: Outcome, formers: Sequence[Former], now: Mapping[str, str]) -> Outcome:
+    """Whether the former versions are back is read from the package manager, whatever its status said."""
+    missed = [one for one in formers if now.get(one.name, "") != one.version]
+    lines = [
+        f"{one.name} is {now.get(one.name) or 'not installed'}, not {one.version or 'taken off'} as before. {one.why}".strip()
+        for one in missed
+    ]
+    if not missed:
+        lines = ["The former versions are back: " + ", ".join(f"{one.name} {one.version or '(none)'}" for one in formers) + "."]
+    return Outcome(not missed, cut("\n".join([outcome.words, *lines])), outcome.result)
+
+
+def _changing(context: Context, provider: Provider, names: Sequence[str], act: Callable[[], Iterable[Ran]]) -> Outcome:
+    """Do it with a record of the versions before and after."""
+    try:
+        before = _installed(provider, names)
+        reasons = _kept(provider, [name for name in names if name in before])
+        context.book.keep_former(
+            context.manifest_id, [Former(provider.name, name, before.get(name, ""), reasons.get(name, "")) for name in names]
+        )
+        ran = tuple(act())
+        after = _installed(provider, names)
+    except (Unsupported, CollectError, OSError) as error:
+        return Outcome(False, str(error), {"rescan": True})
+    packages = [
+        {"provider": provider.name, "name": name, "before": before.get(name, ""), "after": after.get(name, "")}
+        for name in names
+    ]
+    words = cut("\n".join(one.words for one in ran if one.words))
+    return Outcome(all(one.worked for one in ran[-1:]), words, {"packages": packages, "rescan": True})
+
+
+def _installed(provider: Provider, names: Sequence[str]) -> Mapping[str, str]:
+    return provider.installed(names)
+
+
+def _kept(provider: Provider, names: Sequence[str]) -> Mapping[str, str]:
+    """Why a former version cannot be brought back, where it cannot; that never stops a fix that was signed."""
+    try:
+        return provider.keep_former(names) if names else {}
+    except (Unsupported, CollectError, OSError) as error:
+        return dict.fromkeys(names, str(error))
+
+
+def _refreshed(provider: Provider) -> Ran:
+    try:
+        return provider.refresh()
+    except Unsupported as error:
+        return Ran(True, str(error), 0)
+
+
+def _tried(act: Callable[[], Ran]) -> Ran:
+    try:
+        return act()
+    except (Unsupported, CollectError, OSError) as error:
+        return Ran(False, str(error), 1)
+
+
+def _not_here(step: Step) -> Outcome:
+    return Outcome(False, f"This PC has no {step['provider']}, which the order names.")
+
+
+def _wanted(step: Step) -> list[Wanted]:
+    return [Wanted(one["name"], one.get("version") or "", one.get("sha256") or "") for one in step["packages"]]
+
+
+def _names(step: Step) -> list[str]:
+    return [one["name"] for one in step["packages"]]

@@ -1,0 +1,146 @@
+"""Runs one tool of a step: bounded in time and output, in a process group of its own, never by a shell.
+
+Owns the environment that a tool of a job sees, and how its words are cut. Which tool with which words is the step's business.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+MAX_WORDS = 4_000
+_READ_BACK = 64 * 1024
+MAX_OUTPUT = 64 * 1024 * 1024
+_POLL_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a tool ended: its status (None: it was stopped because its time was over), and the end of what it said."""
+
+    status: int | None
+    words: str
+
+
+def run(
+    command: Sequence[str],
+    *,
+    timeout_s: float,
+    folder: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    began: Callable[[int], object] = bool,
+) -> Ended:
+    """Run it to its end; all that it started in its group is stopped with it when its time is over.
+
+    Raises:
+        OSError: it could not be started.
+    """
+    with tempfile.TemporaryFile() as output:  # not a pipe: a service that it starts may hold its output open for ever
+        process = subprocess.Popen(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=folder or ("/" if sys.platform != "win32" else None),
+            env=dict(minimal_environment() if environment is None else environment),
+            start_new_session=sys.platform != "win32",
+            creationflags=_creation(),
+        )
+        began(process.pid)
+        end_s = time.monotonic() + timeout_s
+        while process.poll() is None and time.monotonic() < end_s and os.fstat(output.fileno()).st_size <= MAX_OUTPUT:
+            time.sleep(_POLL_S)
+        late = process.poll() is None
+        if late:
+            stop_group(process.pid)
+            process.wait()
+        size = output.seek(0, os.SEEK_END)
+        output.seek(max(0, size - _READ_BACK))
+        return Ended(None if late else process.returncode, cut(output.read().decode("utf-8", "replace")))
+
+
+def minimal_environment() -> dict[str, str]:
+    """What a tool of a job may know: where the system's tools are, and no more of the agent's own surroundings."""
+    if sys.platform == "win32":
+        kept = (
+            "SYSTEMROOT",
+            "SYSTEMDRIVE",
+            "WINDIR",
+            "COMSPEC",
+            "PATHEXT",
+            "PROGRAMFILES",
+            "PROGRAMDATA",
+            "TEMP",
+            "TMP",
+            "PATH",
+        )
+        return {name: os.environ[name] for name in kept if name in os.environ}
+    path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    return {"PATH": path, "HOME": "/root" if os.geteuid() == 0 else "/", "LC_ALL": "C.UTF-8", "LANG": "C.UTF-8"}
+
+
+def cut(words: str) -> str:
+    """The end of what was said: how something failed stands there."""
+    plain = "".join(letter for letter in words.strip() if letter.isprintable() or letter in "\n\t")
+    return plain if len(plain) <= MAX_WORDS else "..." + plain[-(MAX_WORDS - 3) :]
+
+
+def stop_group(pid: int, *, begun_before: float | None = None) -> None:
+    """End a process and its group; with `begun_before` (a wall time) only where it is that old, so not a stranger's number."""
+    try:
+        process = psutil.Process(pid)
+        if begun_before is not None and process.create_time() > begun_before:
+            return
+        family = [process, *process.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        family = []
+    if sys.platform != "win32" and begun_before is None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+    for one in family:
+        with contextlib.suppress(psutil.Error):
+            one.kill()
+
+
+@contextlib.contextmanager
+def at_normal_pace() -> Iterator[None]:
+    """While it lasts, what is started runs as fast as anything else: a service must not inherit this child's patience."""
+    if sys.platform == "win32":
+        yield
+        return
+    own = os.getpriority(os.PRIO_PROCESS, 0)
+    with contextlib.suppress(PermissionError):
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    try:
+        yield
+    finally:
+        os.setpriority(os.PRIO_PROCESS, 0, own)
+
+
+def be_patient() -> None:
+    """Let this process, and all that it starts, give way to whoever works at the PC."""
+    with contextlib.suppress(psutil.Error, OSError, AttributeError):
+        own = psutil.Process()
+        if sys.platform == "win32":
+            own.nice(psutil.BELOW_NORMAL_PRIORITY_CLASS)
+            own.ionice(psutil.IOPRIO_LOW)
+            return
+        own.nice(max(own.nice(), 10))
+        if sys.platform == "linux":
+            own.ionice(psutil.IOPRIO_CLASS_BE, 7)
+
+
+def _creation() -> int:
+    if sys.platform != "win32":
+        return 0
+    return subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
