@@ -52,7 +52,7 @@ class Task:
 
 @dataclass(slots=True)
 class Figures:
-    """What one process saw. `waits`: seconds from sending a message to its acknowledgement."""
+    """What one process saw. `waits`: seconds from sending a message to its acknowledgement; `handed`: when each job arrived."""
 
     connected: int = 0
     turned_away: int = 0
@@ -60,6 +60,7 @@ class Figures:
     messages: int = 0
     events: int = 0
     waits: list[float] = field(default_factory=list)
+    handed: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     faults: list[str] = field(default_factory=list)
 
@@ -96,6 +97,7 @@ class Crowd:
             total.events += part.events
             total.cpu_s += part.cpu_s
             total.waits += part.waits
+            total.handed += part.handed
             total.faults += part.faults
         total.waits.sort()
         return total
@@ -240,7 +242,7 @@ class _Speaker:
                     due.append((at + self._task.every_s, number))
             wait = min(due[0][0] if due and now < end else _NEVER, max(end, now + 0.05)) - now
             for number, _ in self._poll.poll(max(0.0, min(wait, 0.5))):
-                if self._hear(number, (start, end), figures) and not self._task.every_s:
+                if self._hear(number, (start, end), figures) and not self._task.every_s and number in self._uplinks:
                     self._say(number, time.monotonic())
         figures.cpu_s = time.process_time() - (cpu_before or 0.0)
         return figures
@@ -287,6 +289,22 @@ class _Speaker:
         down = pb.Downlink.FromString(answer)
         if down.HasField("ping"):
             self._streams[number].send(pb.Uplink(pong=pb.Pong(nonce=down.ping.nonce)).SerializeToString())
+        if down.jobs:
+            self._work(number, down, figures)
         if down.rejected:
             figures.faults.append(f"rejected: {down.rejected[0].reason}")
         return bool(max(down.ack.events, down.ack.history) >= self._next[number] - 1)
+
+    def _work(self, number: int, down: pb.Downlink, figures: Figures) -> None:
+        """Jobs are done as soon as they come: received, started and done in one message, as the events that they are."""
+        now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
+        figures.handed += [now] * len(down.jobs)
+        first = self._next[number]
+        said = [pb.JobReport(job=job.id, state=state, percent=percent) for job in down.jobs for state, percent in _JOB_WORDS]
+        events = [pb.Event(sequence=first + place, at_ms=now_ms, job=report) for place, report in enumerate(said)]
+        self._streams[number].send(pb.Uplink(events=events).SerializeToString())
+        self._next[number] += len(events)
+        self._sent.setdefault(number, (now, len(events)))
+
+
+_JOB_WORDS = ((pb.JobReport.STATE_RECEIVED, 0), (pb.JobReport.STATE_STARTED, 0), (pb.JobReport.STATE_DONE, 100))

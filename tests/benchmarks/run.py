@@ -21,6 +21,7 @@ import forecasts
 import history
 import incident
 import pages
+import rollout
 import table
 
 BENCHMARKS = {
@@ -31,6 +32,7 @@ BENCHMARKS = {
     "incident": incident.measure,
     "detection": detection.measure,
     "connected": connected.measure,
+    "rollout": rollout.measure,
     "pages": pages.measure,
     "agent": agent_idle.measure,
 }
