@@ -28,7 +28,8 @@ _COLUMNS = (
 _DAY = dt.timedelta(days=1)
 _SAME_DAY = dt.timedelta(hours=12)
 _CUT_WITHIN = dt.timedelta(minutes=10)
-_ALMOST = dt.timedelta(minutes=1)
+_ALMOST = dt.timedelta(minutes=5)
+"""A stream that nobody ends is found dead up to so much later than another one that was cut with it."""
 
 
 def servers(tx: sa.Connection, look: Look) -> None:

@@ -405,6 +405,20 @@ def test_servers_own_line_that_is_cut_misses_nobody(world):
     assert world.absent() == set()
 
 
+@ONE_STORE
+def test_servers_own_line_that_is_cut_in_the_evening_misses_no_server(world):
+    servers = [
+        world.store.endpoint(school=name, enrolled_at=at(-30, "08:00"), endpoint_class="server") for name in ("A", "B", "C")
+    ]
+    world.come(servers, at(0, "08:20"))
+    world.look(at(0, "17:00"))
+    for minute, pk in enumerate([world.server, *servers]):
+        world.go([pk], at(0, "17:01") + minute * MINUTE)
+    for minute in range(6, 30):
+        world.look(at(0, "17:00") + minute * MINUTE)
+    assert world.absent() == set()
+
+
 def test_next_look_is_known(world):
     world.come(world.it, at(0, "08:20"))
     world.look(at(0, "09:00"))
