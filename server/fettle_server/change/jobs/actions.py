@@ -22,7 +22,7 @@ from fettle_server.db import as_json, bulk_insert, bulk_update, insert_into, to_
 from fettle_server.estate.people.rules import Act, Person, demand, sees
 from fettle_server.journal import actions as journal
 
-__all__ = ["ask_wake", "cancel", "cancel_by_hand", "create", "expire", "release", "report", "say_why"]
+__all__ = ["ask_wake", "cancel", "cancel_by_hand", "create", "expire", "release", "renew", "report", "say_why"]
 
 CHUNK = 5000
 SILENCE = dt.timedelta(days=1)
@@ -39,6 +39,10 @@ _MAKE = bulk_insert(
 )  # fmt: skip
 _RELEASE = bulk_update(Job, Job.id, "state", "why", "released_number", "start_at", "until_at", "exam", "released_at")
 _END = bulk_update(Job, Job.id, "state", "why", "cancel_number", "ended_at")
+_RENEW = bulk_update(
+    Job, Job.id, "uid", "state", "why", "released_number", "cancel_number", "start_at", "until_at", "released_at",
+    "received_at", "ended_at",
+)  # fmt: skip
 _ASK = bulk_insert(Wake, "endpoint_pk", "macs", "asked_at")
 
 
@@ -84,6 +88,19 @@ def cancel(tx: sa.Connection, job_ids: Sequence[int], reason: str, now: dt.datet
     One that had begun without our knowing says so later, and its state follows its word.
     """
     return _end(tx, _locked(tx, job_ids, NOT_BEGUN), JobState.CANCELLED, reason, now)
+
+
+def renew(tx: sa.Connection, job_ids: Sequence[int], now: dt.datetime) -> list[int]:
+    """Let cancelled jobs that never began wait again, under a new name; returns which.
+
+    Agents know the manifest too, so one that did begin the old job without our knowing does not do it twice.
+    """
+    found: list[int] = []
+    for chunk in _chunks(sorted(set(job_ids))):
+        never = (Job.id.in_(chunk), Job.state == JobState.CANCELLED, Job.started_at.is_(None), Job.expires_at > now)
+        found += tx.scalars(sa.select(Job.id).where(*never).order_by(Job.id).with_for_update())
+    _RENEW.run(tx, [(job_id, uuid.uuid4().hex, JobState.WAITING.value, _NOT_YET, 0, 0, *(None,) * 5) for job_id in found])
+    return found
 
 
 def cancel_by_hand(tx: sa.Connection, person: Person, uid: str, reason: str, now: dt.datetime) -> None:

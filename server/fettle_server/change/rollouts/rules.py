@@ -6,9 +6,11 @@ Pure: no store, no clock. The plan is in plans.py, the gate's arithmetic in gate
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from fettle_server.change.jobs.rules import BEGUN, JobState
 from fettle_server.change.rollouts.gate import Compared, Ruling, Tally, Verdict, judge
 from fettle_server.change.rollouts.plans import Gate, Plan, RingPlan, RolloutError, When
 
@@ -36,6 +38,7 @@ __all__ = [
     "Wait",
     "When",
     "next_step",
+    "outcome",
 ]
 
 
@@ -125,6 +128,13 @@ class Finish:
     why: str
 
 
+_OUTCOMES = {
+    JobState.DONE: TargetState.CHANGED,
+    JobState.FAILED: TargetState.FAILED,
+    JobState.REFUSED: TargetState.FAILED,
+    JobState.EXPIRED: TargetState.SILENT,
+    JobState.CANCELLED: TargetState.WITHDRAWN,
+}
 Step = Wait | Release | Halt | Finish
 
 
@@ -144,8 +154,12 @@ class Standing:
     opens_at: dt.datetime | None = None
 
 
-def next_step(plan: Plan, ring: Standing, now: dt.datetime) -> Step:
-    """What the rollout does now."""
+def next_step(plan: Plan, ring: Standing, now: dt.datetime, earlier: Sequence[Standing] = ()) -> Step:
+    """What the rollout does now. `earlier` are rings that passed: what comes up there later still halts it."""
+    for one in earlier:
+        ruling = judge(plan.rings[one.number].gate, one.tally, one.compared)
+        if ruling.verdict is Verdict.HALT and one.tally.failed + one.tally.sick > ruling.limit:
+            return Halt(f"In the ring {_name(plan, one.number)}, which had passed: {ruling.why}")
     if ring.released_at is None:
         return Release(ring.number, f"The ring {_name(plan, ring.number)} begins.")
     if ring.tally.counted == 0:
@@ -161,6 +175,11 @@ def next_step(plan: Plan, ring: Standing, now: dt.datetime) -> Step:
     if ruling.verdict is Verdict.WAIT:
         return Wait(None, ruling.why)
     return _onwards(plan, ring, ruling.why)
+
+
+def outcome(job: JobState) -> TargetState:
+    """What came of the PC whose job stands so."""
+    return _OUTCOMES.get(job, TargetState.RUNNING if job in BEGUN else TargetState.WAITING)
 
 
 def is_settled(ring: Standing) -> bool:
