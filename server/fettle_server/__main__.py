@@ -31,6 +31,10 @@ MODULES = {
     "key": "keys",
     "sign": "signing",
     "job": "jobs",
+    "patches": "patches",
+    "compliance": "patches",
+    "library": "library",
+    "build": "library",
     "doctor": "doctor",
 }
 """Each command's module. Only the one that was asked for is imported: it makes every part of the server start sooner."""
@@ -76,7 +80,9 @@ def _in_one_line(error: Exception) -> str | None:
     import sqlalchemy as sa
 
     from fettle_server.change.jobs.rules import JobError
+    from fettle_server.change.library.rules import LibraryError
     from fettle_server.change.manifests.rules import SigningError
+    from fettle_server.change.patches.rules import PatchError
     from fettle_server.change.rollouts.plans import RolloutError
     from fettle_server.change.rules import ChangeError
     from fettle_server.commands.data import DataError
@@ -106,6 +112,8 @@ def _in_one_line(error: Exception) -> str | None:
         EnrolmentError,
         EndpointError,
         JobError,
+        LibraryError,
+        PatchError,
         SigningError,
         PeopleError,
         RuleBookError,
