@@ -13,6 +13,7 @@ from werkzeug.exceptions import MethodNotAllowed, NotFound
 
 from fettle_web import auth
 from fettle_web.api import (
+    changing,
     endpoints,
     explanations,
     holding,
@@ -23,6 +24,7 @@ from fettle_web.api import (
     people,
     places,
     problems,
+    rollouts,
     rulebook,
 )
 from fettle_web.api.blueprint import api
@@ -88,6 +90,7 @@ def _as_problems(spec: Any) -> Any:
 
 
 __all__ = [
+    "changing",
     "endpoints",
     "explanations",
     "holding",
@@ -98,5 +101,6 @@ __all__ = [
     "notices",
     "people",
     "places",
+    "rollouts",
     "rulebook",
 ]
