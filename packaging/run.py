@@ -1,7 +1,8 @@
 """`make run`: a server, its console and this machine's own agent, all real, on SQLite in one data directory.
 
 Owns the order of starting and stopping. The first run makes the data directory and enrols this machine; a later run keeps
-both. The first administrator's one-time password is printed when the data directory is made.
+both. The first administrator's one-time password is printed when the data directory is made. The approver's key that is made
+with it is for trying signed changes on this one machine: an estate keeps its key elsewhere.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ def _run(data: Path, grpc: str, http: str) -> int:
     if not (data / "fettle.toml").exists():
         made = subprocess.run([FETTLE, "init", data, "--school", SCHOOL], check=True, stdout=subprocess.PIPE, text=True)
         print(made.stdout.replace(f" Start the server: fettle serve {data}", ""), end="", flush=True)  # that comes next
+        _make_key(data)
     server = _start([FETTLE, "serve", data, "--grpc", grpc, "--http", http], stdout=subprocess.PIPE)
     parts = [server]
     try:
@@ -61,6 +63,17 @@ def _run(data: Path, grpc: str, http: str) -> int:
         return 1
     finally:
         _stop(parts)
+
+
+def _make_key(data: Path) -> None:
+    """An approver's key beside the data, which the server trusts, and this machine's agent too once it enrols."""
+    folder = data / "approver"
+    folder.mkdir(mode=0o700)
+    key = folder / "approver.key"
+    subprocess.run([FETTLE, "key", "create", key], check=True, capture_output=True)
+    subprocess.run([FETTLE, "key", "add", data, f"{key}.pub", "--name", "This machine"], check=True, capture_output=True)
+    print(f"A key that signs changes, for this one machine: {key}", flush=True)
+    print("An estate keeps its approver's key on another machine: docs/signing.md.", flush=True)
 
 
 def _enrol(data: Path, state: Path, grpc: str) -> None:
