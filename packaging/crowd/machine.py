@@ -22,6 +22,7 @@ from fettle_protocol.v1 import link_pb2 as pb
 from crowd import estate, vitals, wire
 from crowd.faults import Fault, choose
 from crowd.identities import Pass
+from crowd.work import Work
 
 _PROGRESS_S = 600
 _BACK_OFF_MAX_S = 60
@@ -99,6 +100,7 @@ class Machine:
     def __init__(self, pc: estate.Pc, owner: Pass, server: Server, script: Script, tally: Tally) -> None:
         self._pc, self._owner, self._server, self._script, self._tally = pc, owner, server, script, tally
         self._dice = random.Random()
+        self._work = Work(self._dice)
         self._instance = self._boot = ""
         self._events, self._hours = _Lane(), _Lane()
         self._policy: policy.Policy | None = None
@@ -184,6 +186,8 @@ class Machine:
             self._tally.last_trouble = f"rejected: {rejected.reason}"
         if said.HasField("policy"):
             self._policy = policy.decode(said.policy.json)
+        if said.jobs or said.cancelled:
+            self._work.take(said.jobs, said.cancelled, time.time())
         if said.HasField("watch"):
             self._watched_until = time.time() + said.watch.seconds
         if said.HasField("ping"):
@@ -215,13 +219,18 @@ class Machine:
         now = time.time()
         if now < self._watched_until or not self.is_on:
             return 1.0
-        return max(0.05, min(self._vitals_due, self._progress_due, self._fault_due, (self._newest_hour + 1) * 3600.0 + 5) - now)
+        return max(
+            0.05,
+            min(self._work.due, self._vitals_due, self._progress_due, self._fault_due, (self._newest_hour + 1) * 3600.0 + 5)
+            - now,
+        )
 
     def _uplinks(self) -> list[pb.Uplink]:
         """All there is to say now, events first."""
         now = time.time()
         self._live_through(now)
         said = [pb.Uplink(pong=pb.Pong(nonce=self._pongs.popleft())) for _ in range(len(self._pongs))]
+        self._events.unsent.extend(self._work.told(now))
         if self._events.unsent:
             said.append(pb.Uplink(events=[self._events.next() for _ in range(min(100, len(self._events.unsent)))]))
         if now >= self._vitals_due:

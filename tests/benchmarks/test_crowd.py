@@ -7,7 +7,9 @@ import time
 
 import pytest
 from crowd import estate, faults, vitals, wire
+from crowd.work import Work
 from fettle_protocol import catalogue, packing, rules
+from fettle_protocol.manifests import Manifest, encode
 from fettle_protocol.policy import Rule
 from fettle_protocol.v1 import link_pb2 as pb
 from fettle_server.proactive.policies import shipped
@@ -74,3 +76,23 @@ def test_lean_streams_are_understood_by_the_real_library(tmp_path_factory: pytes
     began = time.monotonic()
     assert ceiling.echoes_per_s(run, 5, 0.5) > 10
     assert time.monotonic() - began < 30
+
+
+def test_played_pc_does_a_job_once_and_tells_of_each_step() -> None:
+    steps = ({"kind": "collect diagnostics"}, {"kind": "clean temporary files"})
+    manifest = Manifest("work", "a" * 32, 1, 0, 86_400_000, "t", steps=steps)
+    work = Work(random.Random(4))
+    for _ in range(2):
+        work.take([pb.Job(id="b" * 32, manifest=encode(manifest))], [], NOW)
+    states = [pb.JobReport.State.Name(event.job.state) for event in work.told(NOW + 600)]
+    assert states == [f"STATE_{name}" for name in ("RECEIVED", "STARTED", "STEP_DONE", "STEP_DONE", "DONE")]
+    assert work.told(NOW + 700) == []
+
+
+def test_played_pc_takes_back_what_has_not_begun() -> None:
+    manifest = Manifest("work", "a" * 32, 1, 0, 86_400_000, "t", steps=({"kind": "collect diagnostics"},))
+    work = Work(random.Random(4))
+    work.take([pb.Job(id="b" * 32, manifest=encode(manifest))], [], NOW)
+    work.told(NOW)
+    work.take([], [pb.CancelJob(id="b" * 32, reason="halted")], NOW + 0.5)
+    assert [event.job.why for event in work.told(NOW + 600)] == ["halted"]
