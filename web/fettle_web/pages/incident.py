@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from typing import Any
 
+from fettle_server.change.requests import queries as requests
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.people.rules import Forbidden, Person
@@ -102,6 +103,7 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             now=now,
             rule=once(lambda: advice(policy.rule(found.rule), found.scope)),
             seen=once(lambda: seen(found.faults, policy)),
+            changes=once(lambda: requests.of_incident(tx, person, number)),
             alike=once(lambda: queries.alike(tx, person, number)),
             impacts=[(key, IMPACT_WORDS[key]) for key in IMPACTS],
             urgencies=[(key, URGENCY_WORDS[key]) for key in URGENCIES],

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 from fettle_protocol.policy import CLASSES
+from fettle_server.change.jobs import queries as jobs
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection, to_ms
 from fettle_server.estate.endpoints import queries as endpoints
@@ -23,12 +24,13 @@ from flask.typing import ResponseReturnValue
 
 from fettle_web import auth, store
 from fettle_web.pages import charts, forecasts, vitals
-from fettle_web.pages.happenings import happenings
+from fettle_web.pages.happenings import Happening, happenings
 from fettle_web.pages.inventory import sections
+from fettle_web.pages.jobs import MARKS, STATE_WORDS
 from fettle_web.pages.parts import address, once, pages, respond
 
 FAULTS = 50
-INCIDENTS = 10
+INCIDENTS, JOBS = 10, 8
 EVENTS = 200
 _HOUR = dt.timedelta(hours=1)
 _NEW = dt.timedelta(hours=3)
@@ -60,11 +62,14 @@ def pc(endpoint_id: str) -> ResponseReturnValue:
             strip=once(lambda: _strip(tx, person, detail, now)),
             open_faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=True, limit=FAULTS)),
             faults=once(lambda: proactive.faults_of(tx, person, endpoint_id, open_only=False, limit=FAULTS)),
+            jobs=once(lambda: jobs.of_endpoint(tx, detail.pk, JOBS)),
+            job_words=STATE_WORDS,
+            job_marks=MARKS,
             cases=once(
                 lambda: incidents.incidents(tx, person, IncidentFilter("all", endpoint_id=endpoint_id), limit=INCIDENTS)
             ),
             summary=once(lambda: charts.summary(history())),
-            happenings=once(lambda: happenings(tx, person, endpoint_id, window.start, now)),
+            happenings=once(lambda: happenings(tx, person, detail, window.start, now)),
             forecasts=once(lambda: forecasts.of_pc(tx, person, endpoint_id)),
             drawn=forecasts.drawn,
             warranty=once(lambda: forecast_queries.warranty_of(tx, person, endpoint_id)),
@@ -79,16 +84,22 @@ def history(endpoint_id: str) -> Response:
     """What the charts draw: binned lines, and the lanes of faults, incidents and events on the same axis."""
     person, now = auth.person(), utc_now()
     with store.reading() as tx:
-        _found(tx, person, endpoint_id)
+        detail = _found(tx, person, endpoint_id)
         window = charts.window(request.args.get("range", ""), now)
         lanes = [
             {"lane": one.lane, "state": one.state, "from": to_ms(one.start), "to": one.end and to_ms(one.end), "text": one.text,
-             "href": one.incident and url_for("pages.incident", number=one.incident)}
-            for one in happenings(tx, person, endpoint_id, window.start, now)
+             "href": _address(one)}
+            for one in happenings(tx, person, detail, window.start, now)
         ]  # fmt: skip
         drawn = _charts(tx, person, endpoint_id, window)
     step = round(window.step.total_seconds() * 1000)
     return jsonify(start=to_ms(window.start), end=to_ms(window.end), step=step, charts=drawn, lanes=lanes)
+
+
+def _address(one: Happening) -> str | None:
+    if one.job:
+        return url_for("pages.job", uid=one.job)
+    return url_for("pages.incident", number=one.incident) if one.incident else None
 
 
 def _usual(detail: EndpointDetail, now: dt.datetime) -> str:

@@ -6,7 +6,7 @@ const GUTTER = 58;
 const RIGHT = 8;
 const AGAIN_MS = 60000;
 const SVG = "http://www.w3.org/2000/svg";
-const LANES = [["fault", "Faults"], ["incident", "Incidents"], ["event", "Events"]];
+const LANES = [["change", "Changes"], ["fault", "Faults"], ["incident", "Incidents"], ["event", "Events"]];
 let place, data, plots = [], cursors = [], said;
 
 export async function start() {
@@ -211,9 +211,10 @@ function lanes() {
   const box = document.createElement("div");
   box.className = "lanes";
   const wide = width();
-  const tall = LANES.length * 26;
-  const svg = element("svg", { class: "lane", width: wide, height: tall, viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": "Faults, incidents and events on the same time axis" });
-  LANES.forEach(([lane, name], row) => {
+  const shown = LANES.filter(([lane]) => lane !== "change" || data.lanes.some((each) => each.lane === lane));
+  const tall = shown.length * 26;
+  const svg = element("svg", { class: "lane", width: wide, height: tall, viewBox: `0 0 ${wide} ${tall}`, role: "group", "aria-label": "Changes, faults, incidents and events on the same time axis" });
+  shown.forEach(([lane, name], row) => {
     const y = row * 26 + 13;
     const words = element("text", { class: "lane-name", x: 0, y: y + 4 });
     words.textContent = name;
@@ -232,7 +233,7 @@ function mark(one, y, wide) {
   const from = x(one.from);
   const shape = one.lane === "event"
     ? element("circle", { class: "span-event", cx: from, cy: y, r: 4 })
-    : element("rect", { class: one.lane === "fault" ? `span-${one.state}` : "span-incident", x: from, y: y - (one.lane === "fault" ? 4 : 2.5), width: Math.max(3, x(one.to ?? data.end) - from), height: one.lane === "fault" ? 8 : 5, rx: 2 });
+    : element("rect", { class: one.lane === "fault" ? `span-${one.state}` : `span-${one.lane}`, x: from, y: y - (one.lane === "fault" ? 4 : 2.5), width: Math.max(one.lane === "change" ? 6 : 3, x(one.to ?? data.end) - from), height: one.lane === "fault" ? 8 : 5, rx: 2 });
   const title = element("title", {});
   title.textContent = `${one.text}, ${exact(one.from)}${one.to ? ` to ${exact(one.to)}` : ""}`;
   shape.append(title);
