@@ -199,9 +199,20 @@ def back_out(
     _insert_targets(tx, number, touched, dict.fromkeys((one.pk for one in touched), 0), now)
     _update(tx, number, state=RolloutState.READY.value, manifest_id=undo.id)
     tell(tx, rollout_id, look.change_id, "backed out", person.actor, why, now, by=number)
+    _end_undone(look, number)
     if not why_not_ready(tx, undo.id, now):
         start(tx, person, number, now)
     return number
+
+
+def _end_undone(look: Look, by: int) -> None:
+    """What is undone does not go on meanwhile; one that had finished stays so."""
+    why = f"It is undone by rollout {by}."
+    stopping.give_up(look, why)
+    if look.manifest_id is not None:
+        manifests.withdraw(look.tx, look.manifest_id, look.now)
+    if look.state is not RolloutState.FINISHED:
+        _update(look.tx, look.rollout_id, state=RolloutState.CANCELLED.value, ended_at=look.now, why=why)
 
 
 def _open(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> Look:

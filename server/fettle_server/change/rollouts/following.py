@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -49,9 +50,7 @@ def follow(look: Look) -> bool:
     return len(rows) >= _PIECE
 
 
-def _moved(
-    look: Look, row: sa.Row[tuple[int, str, str, dt.datetime | None, dt.datetime | None, dt.datetime | None]]
-) -> dict[str, object]:
+def _moved(look: Look, row: Any) -> dict[str, Any]:
     state = outcome(JobState(row.state))
     touched = state in (TargetState.CHANGED, TargetState.FAILED) and row.started_at is not None
     why = "It took the change." if state is TargetState.CHANGED else row.why
@@ -84,7 +83,7 @@ def mark_silent(look: Look) -> None:
             look.tx.execute(sa.update(RolloutTarget).where(*is_one).values(values))
 
 
-def _overdue(look: Look, ring: Ring) -> sa.Select[tuple[int]]:
+def _overdue(look: Look, ring: Ring) -> Any:
     """Targets of the ring that wait or are at it, whose own time is over and of which nothing was heard lately."""
     deadline_s = look.plan.rings[ring.number].deadline_s
     came = look.now - dt.timedelta(seconds=deadline_s)

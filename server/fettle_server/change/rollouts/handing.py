@@ -84,7 +84,7 @@ _TAKE = (
 def opens_at(look: Look) -> dt.datetime | None:
     """When the next window opens for those of the current ring that wait."""
     rows = look.tx.execute(_waiting(sa.select(*_PLACE), look).where(RolloutTarget.ring == look.ring).distinct())
-    found = _openings(look, (Place(*row) for row in rows))
+    found = _openings(look, (Place(*tuple(row)[:3]) for row in rows))
     return min((opening.start for opening in found.values() if opening is not None), default=None)
 
 
@@ -112,7 +112,7 @@ def _openings(look: Look, places: Iterable[Place]) -> dict[Place, Opening | None
     return {place: look.openings.at(place, look.plan.when) for place in wanted}
 
 
-def _waiting(statement: sa.Select[Any], look: Look) -> sa.Select[Any]:
+def _waiting(statement: Any, look: Look) -> Any:
     """Targets of the rings let go that may still begin."""
     return (
         statement.select_from(RolloutTarget)

@@ -111,7 +111,8 @@ def _changed(tx: sa.Connection, rollout_id: int, ring: Period) -> dict[int, _Cha
         .join(Endpoint, Endpoint.pk == target.endpoint_pk)
         .where(target.rollout_id == rollout_id, target.ring == ring.number, target.state.in_(DONE))
     )
-    return {row[0]: _Changed(*tuple(row)[:5], sick=tuple(row[5])) for row in rows if row[3] is not None}
+    known: list[Any] = [row for row in rows if row[3] is not None]
+    return {row[0]: _Changed(row[0], row[1], row[2], row[3], row[4], tuple(row[5])) for row in known}
 
 
 def _new_faults(tx: sa.Connection, rollout_id: int, ring: Period, settle_s: int, now: dt.datetime) -> dict[int, Counter[str]]:

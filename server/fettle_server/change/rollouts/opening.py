@@ -61,6 +61,11 @@ class Openings:
             self._calendars |= calendars(self._tx, (school_id,))
         return self._calendars[school_id]
 
+    @property
+    def known(self) -> frozenset[int]:
+        """The schools whose calendars were read."""
+        return frozenset(self._calendars)
+
     def read_calendars(self, school_ids: Iterable[int]) -> None:
         """The calendars of those schools at once."""
         missing = set(school_ids) - set(self._calendars)
@@ -110,7 +115,7 @@ def _placed(tx: sa.Connection) -> tuple[Placed, ...]:
         ChangeWindow.to_minute, ChangeWindow.when,
     )  # fmt: skip
     rows = tx.execute(sa.select(*columns).order_by(ChangeWindow.id))
-    return tuple(Placed(*tuple(row)[:3], Window(tuple(row[3]), *tuple(row)[4:])) for row in rows)
+    return tuple(Placed(row[0], row[1], row[2], Window(tuple(row[3]), row[4], row[5], row[6])) for row in rows)
 
 
 def _freezes(tx: sa.Connection, since: dt.datetime) -> tuple[Frozen, ...]:

@@ -58,7 +58,7 @@ def _seen(statement: sa.Select[Any], person: Person) -> sa.Select[Any]:
     return statement if person.schools is None else statement.where(RolloutTarget.school_id.in_(person.schools))
 
 
-def _joined(statement: sa.Select[Any], rollout_id: int) -> sa.Select[Any]:
+def _joined(statement: Any, rollout_id: int) -> Any:
     return (
         statement.select_from(RolloutTarget)
         .outerjoin(Job, Job.id == RolloutTarget.job_id)

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from fettle_server.change import record
 from fettle_server.change.manifests.queries import why_not_ready
 from fettle_server.change.rollouts import following, handing, health, places, reaching, stopping
-from fettle_server.change.rollouts.gate import Compared, judge
+from fettle_server.change.rollouts.gate import Compared, Tally, judge
 from fettle_server.change.rollouts.health import Period
 from fettle_server.change.rollouts.looks import Look, Ring, open_look
 from fettle_server.change.rollouts.rules import (
@@ -133,7 +133,7 @@ def _advance(look: Look, *, full: bool) -> bool:
 def _standing(look: Look, ring: Ring, *, full: bool) -> Standing:
     """How the current ring stands, after marking who fell silent or sick in it, and noting when it settled."""
     if ring.released_at is None:
-        return Standing(ring.number, health.Tally(), Compared())
+        return Standing(ring.number, Tally(), Compared())
     following.mark_silent(look)
     standing = _measured(look, ring, full=full)
     if ring.settled_at is None and is_settled(standing) and standing.tally.counted:

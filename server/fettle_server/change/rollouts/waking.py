@@ -71,12 +71,12 @@ def _place(row: Any) -> Place:
     return Place(row.school_id, row.room_id, row.endpoint_class)
 
 
-def _neighbours(tx: sa.Connection, room_ids: set[int]) -> dict[int, int]:
+def _neighbours(tx: sa.Connection, room_ids: set[Any]) -> dict[int, int]:
     """A connected PC of each room."""
     on = sa.select(Endpoint.room_id, sa.func.min(Endpoint.pk)).where(
         Endpoint.room_id.in_(room_ids), Endpoint.connected.is_(True), Endpoint.revoked_at.is_(None)
     )
-    return {row[0]: row[1] for row in tx.execute(on.group_by(Endpoint.room_id))}
+    return {row[0]: row[1] for row in tx.execute(on.group_by(Endpoint.room_id)) if row[0] is not None}
 
 
 def _macs(body: bytes) -> tuple[str, ...]:
