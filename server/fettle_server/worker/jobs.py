@@ -25,7 +25,7 @@ from fettle_server.proactive import sweep as proactive_sweep
 from fettle_server.proactive.maintenance import actions as maintenance
 from fettle_server.proactive.maintenance.rules import Task, TaskKind
 from fettle_server.reactive import actions as reactive
-from fettle_server.worker import causes, changes, forecasts, notices, patches, presence, proofs, signed_work
+from fettle_server.worker import causes, changes, forecasts, notices, patches, presence, proofs, rollouts, signed_work
 
 PIECE = 1000
 _EXPIRY_WARNING = dt.timedelta(days=30)
@@ -172,6 +172,7 @@ JOBS: tuple[Job, ...] = (
     Job("mark unknown", 5, mark_unknown),
     Job("presence", 15, presence.look),
     Job("triage", 2, causes.triage),
+    Job("rollouts", 2, rollouts.look),
     Job("notices", 2, notices.tell),
     Job("follow proofs", 5, proofs.follow),
     Job("begin proofs", 300, proofs.begin),
