@@ -6,6 +6,10 @@ from http import HTTPStatus
 from typing import Any
 
 from apiflask import APIBlueprint, HTTPError, Schema, fields
+from fettle_server.change.library.rules import LibraryError
+from fettle_server.change.patches.rules import PatchError
+from fettle_server.change.rollouts.plans import RolloutError
+from fettle_server.change.rules import ChangeError
 from fettle_server.estate.calendars.rules import CalendarError
 from fettle_server.estate.endpoints.views import EndpointQueryError
 from fettle_server.estate.people.rules import Forbidden, PeopleError
@@ -41,7 +45,11 @@ def install(blueprint: APIBlueprint) -> None:
         (PeopleError, 400),
         (Refused, 409),
         (CalendarError, 409),
+        (ChangeError, 409),
+        (RolloutError, 409),
         (RoomError, 409),
+        (LibraryError, 400),
+        (PatchError, 400),
         (PageError, 400),
         (NoSuchRule, 404),
         (Overtaken, 409),
