@@ -249,6 +249,29 @@ class Book:
             database.execute("UPDATE steps SET state = ?, result = ? WHERE job = ? AND step = ?", (state, result, job, step))
             _tell(database, now_ms, report)
 
+    def fail_step(
+        self,
+        job: str,
+        step: int,
+        *,
+        state: str,
+        kind: str,
+        boot: str,
+        report: link_pb2.JobReport,
+        end: link_pb2.JobReport,
+        now_ms: int,
+        rescan: bool,
+    ) -> None:
+        """Note that a step failed or was cut off ("failed", "cut"), and in the same moment that its job failed by it."""
+        with self.writing() as database:
+            database.execute(
+                "INSERT INTO steps (job, step, kind, state, tries, boot, begun_ms) VALUES (?, ?, ?, ?, 0, ?, ?)"
+                " ON CONFLICT (job, step) DO UPDATE SET state = excluded.state",
+                (job, step, kind, state, boot, now_ms),
+            )
+            _tell(database, now_ms, report)
+            _end(database, job, "failed", now_ms, end, rescan=rescan)
+
     def restart(self, job: str, **times: int) -> None:
         """Keep what a restart that a job needs has come to: `warned_ms`, `deferrals`, `restart_ms`."""
         with self.writing() as database:

@@ -165,12 +165,21 @@ class Doing:
         """Tell of a step that failed, and end the job: what comes after may need what it did not do."""
         report = self._report(State.STATE_STEP_FAILED, job, number, kind)
         report.words, report.result = running.cut(outcome.words), packed(outcome.result) if outcome.result else b""
-        now_ms = self._clock.now_ms()
-        if not any(row.step == number for row in self._book.steps(job.id)):
-            self._book.begin_step(job.id, number, kind, boot=self._clock.boot, now_ms=now_ms)
-        self._book.end_step(job.id, number, state=state, result=json.dumps(outcome.result), report=report, now_ms=now_ms)
         last = next(iter(reversed([line for line in outcome.words.splitlines() if line.strip()])), "It said nothing.")
-        self.give_up(job, f"Step {number} ({kind}) failed: {last}")
+        result = self._result(job, outcome)
+        why = f"Step {number} ({kind}) failed: {last}"
+        log.warning("job failed", job=job.id, why=why)
+        self._book.fail_step(
+            job.id,
+            number,
+            state=state,
+            kind=kind,
+            boot=self._clock.boot,
+            report=report,
+            end=State(why=why[:500], attempt=job.attempt, result=packed(result)),
+            now_ms=self._clock.now_ms(),
+            rescan=bool(result["rescan"]),
+        )
         return 0
 
     # ---- restarts ----
@@ -221,9 +230,10 @@ class Doing:
         self._book.end(job.id, state, report, self._clock.now_ms(), rescan=bool(result["rescan"]))
         log.info("job done", job=job.id)
 
-    def _result(self, job: Job) -> dict[str, Any]:
-        """What all steps came to."""
+    def _result(self, job: Job, last: Outcome | None = None) -> dict[str, Any]:
+        """What all steps that ended came to, and the last one."""
         found = [json.loads(row.result) for row in self._book.steps(job.id) if row.result]
+        found += [last.result] if last is not None else []
         packages = [package for one in found for package in one.get("packages", [])]
         return {"packages": packages, "rescan": any(one.get("rescan") for one in found)}
 

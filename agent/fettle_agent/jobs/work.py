@@ -93,7 +93,8 @@ class Work:
             look_ms = self._go_on(job, keys) if job.state not in UNBEGUN else self._consider(job, keys, busy=busy)
             if look_ms is None:
                 return True, 0
-            busy = busy or job.state not in UNBEGUN
+            now = self._book.job(job.id)
+            busy = busy or (now is not None and now.state not in UNBEGUN)
             looks.append(look_ms)
         return False, min(looks, default=0)
 

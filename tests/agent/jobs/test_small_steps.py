@@ -1,0 +1,115 @@
+"""Cleaning, diagnostics, messages, services and waking, each on the real system."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fettle_agent.jobs import cleaning, diagnostics, people, restarting, running, steps, waking
+from fettle_protocol.v1 import link_pb2
+
+LATER_S = time.time() + 10 * 86_400
+
+
+def make(path: Path, size: int = 4096) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path
+
+
+def test_old_files_go_and_new_and_linked_ones_stay(tmp_path: Path) -> None:
+    folder, outside = tmp_path / "tmp", make(tmp_path / "home" / "work.odt")
+    old, new = make(folder / "a" / "b" / "old"), make(folder / "new")
+    os.utime(new, (LATER_S, LATER_S))
+    (folder / "link").symlink_to(outside.parent)
+    make(folder / ".X11-unix" / "X0")
+    done = cleaning.clean([folder, tmp_path / "none"], 7, LATER_S)
+    assert (done.files, done.size_bytes >= 4096, done.refused) == (2, True, 0)
+    assert not old.parent.parent.exists()
+    assert outside.exists()
+    assert sorted(path.name for path in folder.iterdir()) == [".X11-unix", "new"]
+
+
+def test_folder_that_is_a_link_itself_is_not_cleaned(tmp_path: Path) -> None:
+    kept = make(tmp_path / "home" / "work.odt")
+    (tmp_path / "tmp").symlink_to(kept.parent)
+    assert cleaning.clean([tmp_path / "tmp"], 1, LATER_S).files == 0
+    assert kept.exists()
+
+
+def test_cleaning_step_says_how_much_it_freed(pc: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cleaning, "folders", lambda _: [tmp_path / "tmp"])
+    make(tmp_path / "tmp" / "old")
+    monkeypatch.setattr(steps, "time", SimpleNamespace(time=lambda: LATER_S))
+    told = pc.do(pc.sign(pc.manifest({"kind": "clean temporary files", "older_than_days": 7})))
+    assert told[2].words == "1 old temporary files removed, 0.0 MB."
+
+
+def test_diagnostics_name_nobody_and_stay_within_their_bounds() -> None:
+    found = {
+        "log": [f"/home/anna/x C:\\Users\\anna\\y anna {number}" + "z" * 400 for number in range(200)],
+        "doctor": ["annalise"],
+    }
+    plain = diagnostics.bounded(diagnostics.nameless(found, {"anna"}))
+    assert "anna/" not in str(plain)
+    assert plain["doctor"] == ["annalise"]
+    assert plain["log"][-1].startswith("/home/(somebody)/x C:\\Users\\(somebody)\\y (somebody) 199")
+    assert 10 < len(plain["log"]) < 200
+
+
+def test_collecting_gives_what_is_known_of_the_pc(pc: Any) -> None:
+    told = pc.do(pc.sign(pc.manifest({"kind": "collect diagnostics"})))
+    import json
+    import zlib
+
+    found = json.loads(zlib.decompress(told[2].result))["diagnostics"]
+    assert found["disks"] is not None
+    assert any("enrolment" in line for line in found["doctor"])
+    assert told[-1].state == link_pb2.JobReport.STATE_DONE
+
+
+def test_no_message_is_shown_in_an_exam(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, "tell", lambda *_: pytest.fail("somebody was disturbed"))
+    told = pc.do(pc.sign(pc.manifest({"kind": "message", "text": "Save your work."}), exam=True))
+    assert "exam" in told[2].words
+
+
+def test_service_is_restarted_by_the_system_and_its_words_are_told(
+    pc: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    tool = tmp_path / "service"
+    tool.write_text('#!/bin/sh\necho "$1 $2"; exit 4\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(steps, "_service_commands", lambda _, name: [[str(tool), name, "restart"]])
+    told = pc.do(pc.sign(pc.manifest({"kind": "restart service", "service": "print"})))
+    assert told[2].words == "print restart"
+    assert told[-1].state == link_pb2.JobReport.STATE_FAILED
+
+
+def test_words_keep_their_end_and_no_control_characters() -> None:
+    words = running.cut("\x1b[31m" + "x" * 5000 + " the end")
+    assert len(words) == running.MAX_WORDS
+    assert words.endswith("the end")
+    assert "\x1b" not in words
+
+
+def test_neighbours_are_woken_by_magic_packets(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+        ear.bind(("127.0.0.1", 0))
+        ear.settimeout(3)
+        monkeypatch.setattr(waking, "broadcasts", lambda: ["127.0.0.1"])
+        macs = [bytes([2, 0, 0, 0, 0, number]) for number in range(80)]
+        assert waking.wake([b"short", bytes(6), *macs], ear.getsockname()[1]) == 64
+        assert ear.recv(200) == b"\xff" * 6 + macs[0] * 16
+
+
+def test_restart_is_needed_where_the_system_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(restarting, "REBOOT_FLAGS", (str(tmp_path / "flag"),))
+    assert restarting.is_needed("linux", {}) is False
+    (tmp_path / "flag").touch()
+    assert restarting.is_needed("linux", {}) is True
