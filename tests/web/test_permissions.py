@@ -14,12 +14,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock
+from fettle_server.change.requests import actions as requests
+from fettle_server.change.requests import templates
+from fettle_server.change.requests.views import Proposal
+from fettle_server.change.rules import ChangeKind
 from fettle_server.estate.calendars import actions as calendars
 from fettle_server.estate.calendars.rules import Kind
 from fettle_server.estate.calendars.views import NewEntry
 from fettle_server.estate.enrolment import actions as enrolment
 from fettle_server.estate.people import queries as people_queries
-from fettle_server.estate.people.rules import SYSTEM, Role
+from fettle_server.estate.people.rules import SYSTEM, Person, Role
 from fettle_server.estate.rooms import actions as rooms
 from fettle_server.estate.tables import ApiToken, EnrolmentToken, Session
 from fettle_server.notify import editing
@@ -52,6 +56,21 @@ RULE_FORM = {
     "meaning": "Full.", "first_step": "Empty it.", "source": "ours", "why": "too loud", "deed": "save",
 }  # fmt: skip
 RULE_JSON = {"why": "too loud", "rule": {"raise_level": 3}}
+UPGRADE = {"kind": "upgrade", "provider": "apt", "packages": [{"name": "tree"}]}
+CHANGE_FORM = {
+    "title": "t",
+    "why": "w",
+    "whom": "some",
+    "school": "1",
+    "provider": "apt",
+    "packages": "tree",
+    "deed": "propose",
+}
+CHANGE_JSON = {"title": "t", "why": "w", "reach": {"schools": [1]}, "steps": [UPGRADE]}
+YES_FORM, YES = {"step": "peer review", "answer": "yes"}, {"step": "peer review", "approved": True}
+TEMPLATE_FORM = {"name": "n", "why": "w", "plan": "p", "back_out_plan": "b", "until": DAY_AFTER[:10]}
+TEMPLATE = {"name": "n", "why": "w", "plan": "p", "back_out_plan": "b", "expires_at": DAY_AFTER}
+LINK = {"incident": 1, "why": "seen"}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
 TODAY = dt.date(2026, 11, 27)
 ENTRY = {"kind": "inset", "title": "INSET", "starts_on": "2026-11-27"}
@@ -172,6 +191,51 @@ TABLE = (
     Row("GET", "/proactive/forecasts", "303 200 200 200 200"),
     Row("POST", "/proactive/warranties", "303! 403 303 303! 303", {}, {"text": "name,ends_on\npc-harbour,2027-08-31\n"}),
     Row("POST", "/pcs/<endpoint_id>/warranty", "303! 403 303 404 303", {"endpoint_id": HARBOUR_PC}, {"ends_on": "2027-08-31"}),
+    # Requests for change
+    Row("GET", "/changes", "303 200 200 200 200"),
+    Row("GET", "/changes/new", "303 403 200 200 200"),
+    Row("POST", "/changes/new", "303! 403 303 403 303", {}, CHANGE_FORM),
+    Row("GET", "/changes/<int:number>", "303 200 200 404 200", {"number": 1}),
+    Row("GET", "/changes/<int:number>/decide", "303 200 200 404 200", {"number": 1}),
+    Row("POST", "/changes/<int:number>/decide", "303! 403 303 404 303", {"number": 1}, YES_FORM),
+    Row("POST", "/changes/<int:number>/<deed>", "303! 403 403 404 303", {"number": 1, "deed": "withdraw"}, {"why": "no need"}),
+    Row("POST", "/changes/<int:number>/<deed>", "303! 403 303 404 303", {"number": 1, "deed": "link"}, LINK),
+    Row("POST", "/changes/<int:number>/<deed>", "303! 403 409 404 409", {"number": 1, "deed": "unlink"}, LINK),
+    Row("POST", "/changes/<int:number>/<deed>", "303! 403 409 404 409", {"number": 1, "deed": "review"}, {"outcome": "failed"}),
+    Row("GET", "/changes/calendar", "303 200 200 200 200"),
+    Row("GET", "/changes/calendar.ics", "303 200 200 200 200"),
+    Row("POST", "/changes/calendar/address", "303! 200 200 200 200", {}, {}),
+    Row("GET", "/changes/feed/<secret>.ics", "404 404 404 404 404", {"secret": "fettle_pat_none"}),
+    Row("GET", "/changes/statistics", "303 200 200 200 200"),
+    Row("GET", "/changes/templates", "303 200 200 200 200"),
+    Row("POST", "/changes/templates", "303! 403 403 403 303", {}, TEMPLATE_FORM),
+    Row("POST", "/changes/templates/<int:number>/withdraw", "303! 403 403 403 303", {"number": 1}, {"why": "no need"}),
+    Row("GET", "/schools/<int:school_id>/changes", "303 200 200 404 200", {"school_id": 1}),
+    Row("POST", "/schools/<int:school_id>/changes", "303! 403 303 404 303", {"school_id": 1}, {"at_once": "5"}),
+    Row("GET", "/api/v1/changes", "401 200 200 200 200"),
+    Row("POST", "/api/v1/changes", "401 403 201 403 201", json=CHANGE_JSON),
+    Row("POST", "/api/v1/changes/preview", "401 403 200 403 200", json=CHANGE_JSON),
+    Row("GET", "/api/v1/changes/<int:number>", "401 200 200 404 200", {"number": 1}),
+    Row("POST", "/api/v1/changes/<int:number>/decide", "401 403 200 404 200", {"number": 1}, json=YES),
+    Row("POST", "/api/v1/changes/<int:number>/withdraw", "401 403 403 404 200", {"number": 1}, json={"why": "no need"}),
+    Row(
+        "POST",
+        "/api/v1/changes/<int:number>/review",
+        "401 403 409 404 409",
+        {"number": 1},
+        json={"outcome": "failed", "text": "x"},
+    ),
+    Row("POST", "/api/v1/changes/<int:number>/incidents", "401 403 200 404 200", {"number": 1}, json=LINK),
+    Row("POST", "/api/v1/changes/<int:number>/incidents/remove", "401 403 409 404 409", {"number": 1}, json=LINK),
+    Row("GET", "/api/v1/changes/statistics", "401 200 200 200 200"),
+    Row("GET", "/api/v1/changes/schedule", "401 200 200 200 200"),
+    Row("GET", "/api/v1/changes/templates", "401 200 200 200 200"),
+    Row("POST", "/api/v1/changes/templates", "401 403 403 403 201", json=TEMPLATE),
+    Row(
+        "POST", "/api/v1/changes/templates/<int:number>/withdraw", "401 403 403 403 200", {"number": 1}, json={"why": "no need"}
+    ),
+    Row("GET", "/api/v1/schools/<int:school_id>/changes", "401 200 200 404 200", {"school_id": 1}),
+    Row("PUT", "/api/v1/schools/<int:school_id>/changes", "401 403 200 404 200", {"school_id": 1}, json={"needs_final": False}),
     # People, tokens, the journal
     Row("GET", "/account", "303 200 200 200 200"),
     Row("GET", "/account/password", "303 200 200 200 200"),
@@ -335,8 +399,18 @@ def world(console_opener, tmp_path_factory):
         rooms.make_room(tx, SYSTEM, 1, "Room of harbour", now=clock.utc_now())
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
         _add_problem(tx)
+        _add_change(tx, console.people["ada"])
     yield _world(console)
     touching.undo()
+
+
+def _add_change(tx: sa.Connection, approver: Person) -> None:
+    """Change 1, of Harbour School's PC, which waits for its peer review; and template 1."""
+    now = clock.utc_now()
+    limits: dict[str, Any] = {}
+    templates.add_template(tx, approver, "Routine", "w", "p", "b", limits, now + dt.timedelta(days=1), now)
+    wanted = Proposal(ChangeKind.NORMAL, "Update the PC of harbour", "w", {"endpoints": [HARBOUR_PC]}, (UPGRADE,))
+    requests.propose(tx, SYSTEM, wanted, now)
 
 
 def _add_problem(tx: sa.Connection) -> None:
