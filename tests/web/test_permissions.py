@@ -6,14 +6,22 @@ The table below is the rule. A route that is not in it fails the test.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import sqlite3
+import zlib
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from fettle_server import clock
+from fettle_server.change.library import actions as library
+from fettle_server.change.library import builds
+from fettle_server.change.library.actions import NewScript
+from fettle_server.change.library.builds import NewBuild
+from fettle_server.change.patches import actions as patches
+from fettle_server.change.patches import exceptions
 from fettle_server.change.requests import actions as requests
 from fettle_server.change.requests import templates
 from fettle_server.change.requests.views import Proposal
@@ -76,6 +84,15 @@ TODAY = dt.date(2026, 11, 27)
 ENTRY = {"kind": "inset", "title": "INSET", "starts_on": "2026-11-27"}
 BELLS = {"opens0": "08:30", "closes0": "15:30"}
 PLACING = {"pc": "1" * 32, "room": "1"}
+EXCEPTION = {"why": "the reading scheme", "until": (clock.utc_now() + dt.timedelta(days=9)).date().isoformat()}
+PACKAGE = {"provider": "apt", "name": "gimp", "version": "3"}
+SCRIPT = {"name": "tidy", "version": "1", "body": "true", "interpreter": "sh"}
+BUILD_FORM = {"name": "Lab", "version": "1", "system": "linux", "packages": "gimp 3", "absent": "", "checklist": ""}
+BUILD_JSON = {"name": "Lab", "version": "1", "system": "linux", "absent": ["telnetd"]}
+UPDATES = {
+    "providers": [{"provider": "apt", "error": None}],
+    "offers": [{"provider": "apt", "name": "openssl", "version": "2", "security": True, "title": "Harbour's fix"}],
+}
 OTHERS_MARKS = {
     "stranger": ("Harbour", "harbour", "Hilltop", "hilltop"),
     "vera": ("Hilltop", "hilltop", "2" * 32),
@@ -253,6 +270,37 @@ TABLE = (
     Row("GET", "/enrolment", "303 403 200 200 200"),
     Row("POST", "/enrolment", "303! 403 200 403 200", {}, {"school": "Harbour School", "uses": "1", "hours": "24"}),
     Row("POST", "/enrolment/<int:token_id>/end", "303! 403 303 404 303", {"token_id": "<enrolment>"}, {}),
+    # Updates, and the library
+    Row("GET", "/patches", "303 200 200 200 200"),
+    Row("GET", "/patches/compliance", "303 200 200 200 200"),
+    Row("GET", "/patches/<int:update_id>", "303 200 200 404 200", {"update_id": 1}),
+    Row("GET", "/pcs/<endpoint_id>/patches", "303 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("POST", "/patches/<int:update_id>/exceptions", "303! 403 403 403 303", {"update_id": 1}, EXCEPTION),
+    Row(
+        "POST",
+        "/patches/<int:update_id>/exceptions/<int:exception_id>/end",
+        "303! 403 403 403 303",
+        {"update_id": 1, "exception_id": 1},
+        {},
+    ),
+    Row("GET", "/library", "303 200 200 200 200"),
+    Row("GET", "/library/items/<int:item_id>", "303 200 200 200 200", {"item_id": 1}),
+    Row("POST", "/library/packages", "303! 403 303 303 303", {}, PACKAGE),
+    Row("POST", "/library/scripts", "303! 403 303 303 303", {}, SCRIPT),
+    Row("POST", "/library/items/<int:item_id>/withdraw", "303! 403 303! 303! 303", {"item_id": 1}, {}),
+    Row("GET", "/library/builds", "303 200 200 200 200"),
+    Row("POST", "/library/builds", "303! 403 303 303 303", {}, BUILD_FORM),
+    Row("GET", "/library/builds/<int:build_id>", "303 200 200 200 200", {"build_id": 1}),
+    Row("POST", "/library/builds/<int:build_id>/places", "303! 403 303 403 303", {"build_id": 1}, {"where": "school:1"}),
+    Row(
+        "POST",
+        "/library/builds/<int:build_id>/places/<int:place_id>/remove",
+        "303! 403 303 404 303",
+        {"build_id": 1, "place_id": 1},
+        {},
+    ),
+    Row("POST", "/library/builds/<int:build_id>/check", "303! 403 303 303 303", {"build_id": 1}, {"done": "0"}),
+    Row("POST", "/library/builds/<int:build_id>/retire", "303! 403 303! 303! 303", {"build_id": 1}, {}),
     # The door, and what machines ask
     Row("GET", "/sign-in", "200 303 303 303 303"),
     Row("POST", "/sign-in", "401 401 401 401 401", {}, {"name": "ada", "password": "wrong"}),
@@ -325,6 +373,21 @@ TABLE = (
         {"endpoint_id": HARBOUR_PC},
         json={"endpoint_class": "loan"},
     ),
+    Row("GET", "/api/v1/patches", "401 200 200 200 200"),
+    Row("GET", "/api/v1/patches/<int:number>", "401 200 200 404 200", {"number": 1}),
+    Row("GET", "/api/v1/patches/<int:number>/endpoints", "401 200 200 404 200", {"number": 1}),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/patches", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/compliance", "401 200 200 200 200"),
+    Row("GET", "/api/v1/library", "401 200 200 200 200"),
+    Row("GET", "/api/v1/library/<int:number>", "401 200 200 200 200", {"number": 1}),
+    Row("POST", "/api/v1/library/packages", "401 403 201 201 201", json=PACKAGE),
+    Row("POST", "/api/v1/library/scripts", "401 403 201 201 201", json=SCRIPT),
+    Row("POST", "/api/v1/library/<int:number>/withdraw", "401 403 400 400 200", {"number": 1}),
+    Row("GET", "/api/v1/builds", "401 200 200 200 200"),
+    Row("POST", "/api/v1/builds", "401 403 201 201 201", json=BUILD_JSON),
+    Row("GET", "/api/v1/builds/<int:number>", "401 200 200 200 200", {"number": 1}),
+    Row("POST", "/api/v1/builds/<int:number>/places", "401 403 200 403 200", {"number": 1}, json={"school": 1}),
+    Row("GET", "/api/v1/builds/<int:number>/drift", "401 200 200 200 200", {"number": 1}),
     Row("GET", "/api/v1/tokens", "401 200 200 200 200"),
     Row("DELETE", "/api/v1/tokens/<int:token_id>", "401 404 204 404 404", {"token_id": "<of tom>"}),
 )
@@ -400,6 +463,8 @@ def world(console_opener, tmp_path_factory):
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
         _add_problem(tx)
         _add_change(tx, console.people["ada"])
+        _lack_an_update(tx)
+        _fill_library(tx)
     yield _world(console)
     touching.undo()
 
@@ -411,6 +476,21 @@ def _add_change(tx: sa.Connection, approver: Person) -> None:
     templates.add_template(tx, approver, "Routine", "w", "p", "b", limits, now + dt.timedelta(days=1), now)
     wanted = Proposal(ChangeKind.NORMAL, "Update the PC of harbour", "w", {"endpoints": [HARBOUR_PC]}, (UPGRADE,))
     requests.propose(tx, SYSTEM, wanted, now)
+
+
+def _lack_an_update(tx: sa.Connection) -> None:
+    """Update 1, which Harbour's PC lacks and which is excepted there."""
+    now = clock.utc_now()
+    patches.take(tx, [(1, now, zlib.compress(json.dumps(UPDATES).encode()))], now)
+    exceptions.except_update(tx, SYSTEM, 1, 1, "Harbour's reason", now.date() + dt.timedelta(days=9), now)
+
+
+def _fill_library(tx: sa.Connection) -> None:
+    """Item 1, and build 1 with its place at Harbour School."""
+    now = clock.utc_now()
+    library.add_script(tx, SYSTEM, NewScript("clear-queue", "1", "lpstat", "sh"), now)
+    builds.create(tx, SYSTEM, NewBuild("Classroom", "1", "linux", absent=["telnetd"], checklist=["Sound"]), now)
+    builds.assign(tx, SYSTEM, 1, now, school_id=1)
 
 
 def _add_problem(tx: sa.Connection) -> None:

@@ -17,9 +17,11 @@ from fettle_web.pages import (
     incidents,
     jobs,
     keys,
+    library,
     notices,
     overview,
     parts,
+    patches,
     pc,
     pcs,
     people,
@@ -43,6 +45,8 @@ from fettle_web.pages import (
 
 __all__ = ["install"]
 _VIEWS = (
+    patches,
+    library,
     overview,
     pcs,
     pc,

@@ -85,6 +85,7 @@ def withdraw(tx: sa.Connection, person: Person, item_id: int, now: dt.datetime) 
     row = tx.execute(sa.select(LibraryItem).where(LibraryItem.id == item_id)).one_or_none()
     if row is None:
         raise LibraryError(f"There is no item {item_id} in the library.")
+    rules.demand_own(person.schools, person.actor, row.added_by)
     if row.withdrawn_at is not None:
         return
     tx.execute(sa.update(LibraryItem).where(LibraryItem.id == item_id).values(withdrawn_at=now))

@@ -131,6 +131,7 @@ def retire(tx: sa.Connection, person: Person, build_id: int, now: dt.datetime) -
     """
     demand(person, Act.EDIT_LIBRARY)
     row = _build(tx, build_id)
+    rules.demand_own(person.schools, person.actor, row.created_by)
     if row.retired_at is not None:
         return
     tx.execute(sa.update(Build).where(Build.id == build_id).values(retired_at=now))

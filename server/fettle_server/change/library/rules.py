@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -96,6 +96,16 @@ def checked_script(name: str, version: str, body: str, interpreter: str) -> dict
     except StepError as error:
         raise LibraryError(_STEP.sub("", str(error))) from error
     return {**values, "sha256": sha256}
+
+
+def demand_own(schools: Collection[int] | None, actor: str, owner: str) -> None:
+    """Nothing, where somebody may take that out of use: all schools may be using it.
+
+    Raises:
+        LibraryError: it is another's, and the person does not see all schools.
+    """
+    if schools is not None and actor != owner:
+        raise LibraryError("Other schools may use it: ask whoever added it, or somebody who sees all schools.")
 
 
 def checked_systems(systems: Iterable[str]) -> list[str]:
