@@ -1,7 +1,7 @@
 """Hands signed work to the streams that it concerns: released jobs, cancels and wakes, each once a stream.
 
-What was released while an endpoint was away it gets as it comes back. A manifest that thousands share is encoded once: only a
-job's id differs, and protobuf lets fields stand in any order.
+What was released while an endpoint was away it gets as it comes back. A manifest that thousands share is encoded once:
+protobuf messages laid end to end are their merge, so each job's own few fields go before what all share.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ AT_ONCE_BYTES = 64 * 1024 * 1024
 PAUSE_AFTER = 200
 """Streams between two pauses: what was put into their outboxes leaves while the next are served."""
 _JOBS = link_pb2.Downlink.DESCRIPTOR.fields_by_name["jobs"].number << 3 | 2
-_JOB_ID = link_pb2.Job.DESCRIPTOR.fields_by_name["id"].number << 3 | 2
-_ID_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,16 +83,15 @@ class HandingOut:
             self._ask(endpoint_pk, macs)
 
     def _jobs(self, work: Work) -> Iterable[tuple[Stream, bytes]]:
-        common: dict[tuple[int, int, int, bool], bytes] = {}
+        shared: dict[int, bytes] = {}
         for one in work.handouts:
             stream, signed = self._streams.of_endpoint(one.endpoint_pk), (work.signed or {}).get(one.manifest_id)
             if stream is None or signed is None or stream.handed.get(one.uid) == one.number:
                 continue
             stream.handed = {**stream.handed, one.uid: one.number}
-            key = (one.manifest_id, one.start_ms, one.until_ms, one.exam)
-            if key not in common:
-                common[key] = _common(one, signed)
-            yield stream, _downlink(one.uid, common[key])
+            if one.manifest_id not in shared:
+                shared[one.manifest_id] = _shared(signed)
+            yield stream, _downlink(one, shared[one.manifest_id])
 
     def _cancel(self, cancel: Cancelled) -> None:
         stream = self._streams.of_endpoint(cancel.endpoint_pk)
@@ -109,22 +106,15 @@ class HandingOut:
             stream.send(link_pb2.Downlink(wake=wake).SerializeToString())
 
 
-def _common(one: Handout, signed: Signed) -> bytes:
-    """A Job without its id, encoded."""
-    return link_pb2.Job(
-        manifest=signed.body,
-        signature=signed.signature,
-        key=signed.key_id,
-        start_ms=one.start_ms,
-        until_ms=one.until_ms,
-        exam=one.exam,
-    ).SerializeToString()
+def _shared(signed: Signed) -> bytes:
+    """What all jobs of a manifest have in common, encoded."""
+    return link_pb2.Job(manifest=signed.body, signature=signed.signature, key=signed.key_id).SerializeToString()
 
 
-def _downlink(uid: str, common: bytes) -> bytes:
-    """A Downlink with that job: the field's mark, its length, then the id and the rest."""
-    size = 2 + _ID_BYTES + len(common)
-    return b"".join((bytes((_JOBS,)), _varint(size), bytes((_JOB_ID, _ID_BYTES)), uid.encode(), common))
+def _downlink(one: Handout, shared: bytes) -> bytes:
+    """A Downlink with that job: the field's mark, its length, then its own fields and the shared ones."""
+    own = link_pb2.Job(id=one.uid, start_ms=one.start_ms, until_ms=one.until_ms, exam=one.exam).SerializeToString()
+    return b"".join((bytes((_JOBS,)), _varint(len(own) + len(shared)), own, shared))
 
 
 def _varint(value: int) -> bytes:
