@@ -16,12 +16,11 @@ from typing import Any
 
 from fettle_protocol.v1 import link_pb2
 
-from fettle_agent.jobs.book_file import FILE_NAME, BookError, open_file
+from fettle_agent.jobs.book_file import FILE_NAME, FOLDER, MAX_OPEN, BookError, open_file
 
-FOLDER, LOCK = "jobs", "work.lock"
+LOCK = "work.lock"
 OPEN = ("received", "waiting", "started", "restarting")
 UNBEGUN = ("received", "waiting")
-MAX_OPEN = 200
 KEPT_REFUSED = 300
 __all__ = ["FILE_NAME", "FOLDER", "LOCK", "Book", "BookError"]
 State = link_pb2.JobReport

@@ -9,7 +9,10 @@ import os
 import sqlite3
 from pathlib import Path
 
-FILE_NAME = "book.db"
+FOLDER, FILE_NAME = "jobs", "book.db"
+MAX_OPEN = 200
+"""How many jobs one PC may have to do."""
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS jobs (id TEXT PRIMARY KEY, manifest BLOB NOT NULL, signature BLOB NOT NULL, key TEXT NOT NULL,

@@ -18,12 +18,12 @@ from fettle_protocol.v1 import link_pb2
 
 from fettle_agent import inventories, log
 from fettle_agent.jobs import signers
-from fettle_agent.jobs.book import FILE_NAME, FOLDER, MAX_OPEN, Book, BookError
-from fettle_agent.jobs.putting_off import folder, is_asked
+from fettle_agent.jobs.book_file import FILE_NAME, FOLDER, MAX_OPEN, BookError
 from fettle_agent.spool import Draft
 
 if TYPE_CHECKING:
     from fettle_agent.agent import Agent
+    from fettle_agent.jobs.book import Book
 
 MAX_MANIFEST = 128 * 1024
 MAX_SIGNATURE = 256
@@ -43,7 +43,6 @@ class Room:
 
     def __init__(self, state: Path, agent: Agent) -> None:
         self._state, self._agent = state, agent
-        self._asking = str(folder(state))
         self._book: Book | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._unsaved: list[link_pb2.Job] = []
@@ -140,7 +139,9 @@ class Room:
 
     def _is_asked(self, now_s: float) -> bool:
         """True where a person asks to put a restart off; looked at often, answered at most every few seconds."""
-        if not self.open or now_s < self._asked_s or not is_asked(self._asking):
+        from fettle_agent.jobs.putting_off import folder, is_asked
+
+        if not self.open or now_s < self._asked_s or not is_asked(str(folder(self._state))):
             return False
         self._asked_s = now_s + _ASKED_EVERY_S
         return True
@@ -290,6 +291,8 @@ class Room:
         return self._book
 
     def _open(self) -> Book | None:
+        from fettle_agent.jobs.book import Book  # here, because most agents have no jobs most of the time
+
         try:
             self._book = Book.open(self._state, patience_s=_PATIENCE_S)
         except BookError as error:

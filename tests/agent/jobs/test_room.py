@@ -12,7 +12,9 @@ from typing import Any
 import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
-from fettle_agent.jobs import signers
+from fettle_agent.jobs import signers, waking
+from fettle_agent.jobs.book import Book
+from fettle_agent.jobs.room import Room
 from fettle_protocol import signing
 from fettle_protocol.v1 import link_pb2
 
@@ -134,3 +136,29 @@ def test_server_never_adds_to_keys_that_are_trusted_already(tmp_path: Path) -> N
     signers.remove(tmp_path, signing.key_id(mine))
     _pin(tmp_path, given=(), offered=[mine])
     assert not signers.load(tmp_path).keys
+
+
+def test_agent_that_a_job_restarts_says_that_the_pc_comes_back(agent: Any, server: Any, until: Any) -> None:
+    connected(server, until)
+    book = Book.open(agent.state)
+    book.tell(State(job="a" * 32, state=State.STATE_RESTARTING), int(time.time() * 1000))
+    book.close()
+    assert agent.stop() == 0
+    powers = until(lambda: [power for power in server.of("power") if power.kind == link_pb2.PowerChange.KIND_RESTARTING])
+    assert powers[0].back_by_ms > time.time() * 1000
+    assert [report.state for report in server.of("job")] == [State.STATE_RESTARTING]
+
+
+def test_neighbours_are_woken_once_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bursts: list[int] = []
+    monkeypatch.setattr(waking, "wake", lambda macs: bursts.append(len(macs)) or len(macs))
+    room = Room(tmp_path, None)
+    for now_s in (1.0, 30.0, 61.0, 62.0):
+        room.wake([b"123456"], now_s)
+    assert bursts == [1, 1]
+
+
+def test_agent_that_was_never_handed_a_job_has_no_book(agent: Any, server: Any, until: Any) -> None:
+    connected(server, until)
+    time.sleep(1.5)
+    assert not (agent.state / "jobs").exists()
