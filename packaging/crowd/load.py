@@ -60,7 +60,7 @@ class Figures:
     messages: int = 0
     events: int = 0
     waits: list[float] = field(default_factory=list)
-    handed: list[float] = field(default_factory=list)
+    handed: list[tuple[str, float]] = field(default_factory=list)
     cpu_s: float = 0.0
     faults: list[str] = field(default_factory=list)
 
@@ -298,7 +298,7 @@ class _Speaker:
     def _work(self, number: int, down: pb.Downlink, figures: Figures) -> None:
         """Jobs are done as soon as they come: received, started and done in one message, as the events that they are."""
         now, now_ms = time.monotonic(), time.time_ns() // 1_000_000
-        figures.handed += [now] * len(down.jobs)
+        figures.handed += [(job.id, now) for job in down.jobs]
         first = self._next[number]
         said = [pb.JobReport(job=job.id, state=state, percent=percent) for job in down.jobs for state, percent in _JOB_WORDS]
         events = [pb.Event(sequence=first + place, at_ms=now_ms, job=report) for place, report in enumerate(said)]
