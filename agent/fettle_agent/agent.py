@@ -111,10 +111,13 @@ class Agent:
     # ---- what collectors give ----
 
     def take(self, ran: Ran, collected: Collected) -> bool:
-        """Fold one successful run: judge first, because a fault is told within a second of its sample.
+        """Fold one run: judge first, for a fault is told within a second of its sample. Of a failed run only sections count.
 
         True where a fault began or ended.
         """
+        if ran.error:
+            self._take_sections(collected)
+            return False
         verdict = self.judge.fold(ran.name, collected.readings, self.clock.steady_ms())
         self.record(verdict)
         self._finish(self.history.add(collected.readings, self.clock.server_ms()))
@@ -122,9 +125,12 @@ class Agent:
         for reading in collected.readings:
             if reading.key == TEST_FAULT:
                 self.test_fault = reading.value
+        self._take_sections(collected)
+        return bool(verdict.drafts)
+
+    def _take_sections(self, collected: Collected) -> None:
         for section, content in collected.inventory.items():
             self._take_inventory(section, content)
-        return bool(verdict.drafts)
 
     def test_fault_judged(self) -> str:
         """How the policy sees the test fault: "raised", "clear", or "unjudged" where it was not read or no rule looks at it."""

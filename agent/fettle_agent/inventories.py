@@ -9,7 +9,7 @@ from typing import Any
 
 from fettle_protocol.v1 import link_pb2
 
-SECTIONS = ("hardware", "software")
+SECTIONS = ("hardware", "software", "updates")
 """Each is what the collector of that name gives."""
 
 MAX_PACKED_BYTES = 256 * 1024

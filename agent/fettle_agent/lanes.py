@@ -23,7 +23,7 @@ _FIRST_SLOW_S = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """How one run went; `collected` is None where it failed, and `error` says why."""
+    """How one run went; `error` says why it failed; `collected` is None where it gave nothing at all."""
 
     name: str
     collected: Collected | None
@@ -66,7 +66,8 @@ class _Worker:
 def run(collector: Collector) -> tuple[Collected | None, str]:
     """What the collector gave, or why it failed; never raises."""
     try:
-        return collector.collect(), ""
+        collected = collector.collect()
+        return collected, collected.error
     except Exception as error:
         return None, f"{error}" or type(error).__name__
 

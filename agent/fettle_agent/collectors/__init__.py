@@ -34,14 +34,22 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What one run gave: readings, and whole inventory sections ("hardware", "software") as plain JSON values."""
+    """What one run gave: readings, and whole inventory sections ("hardware", "software", "updates") as plain JSON values.
+
+    With an `error` the run failed and its readings count for nothing, but its sections, which say what failed, still travel.
+    """
 
     readings: tuple[Reading, ...] = ()
     inventory: dict[str, dict[str, Any]] = field(default_factory=dict)
+    error: str = ""
 
 
 class CollectError(Exception):
     """A collector could not do its work; the message says what failed, in words, without any private text."""
+
+
+class NothingKnown(CollectError):
+    """The system has not looked yet, so there is nothing to read: said where it matters, but no failure of the reader."""
 
 
 @dataclass(frozen=True, slots=True)

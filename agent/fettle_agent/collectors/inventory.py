@@ -1,6 +1,6 @@
 """The shape of the inventory that all systems' readers fill, and what counts as a word in it.
 
-Owns the two sections' shapes, their order and the list of junk that makers leave in serial numbers. Nothing here changes from
+Owns these sections' shapes, their order and the list of junk that makers leave in serial numbers. Nothing here changes from
 one hour to the next on a machine that nobody touched (no free space, no clock speed of the moment, no uptime), because a
 section travels only when its digest changed. Nothing here is about people: no user, owner, registered name or host name.
 
@@ -16,6 +16,7 @@ section travels only when its digest changed. Nothing here is about people: no u
     monitors  [{maker, model, serial, year}]
     tpm       {present, version}                            present is true, false or null
 "software" is {packages: [{name, version, maker, source}]}, sorted by name; source says whose list it was on ("dpkg").
+"updates" is made in updates.py: {reboot_pending, providers: [{provider, error}], offers: [the fields of packages.Offer]}.
 """
 
 from __future__ import annotations

@@ -41,7 +41,7 @@ def lawful(collect: Callable[[], Collected]) -> Callable[[], Collected]:
 
     def collected() -> Collected:
         result = collect()
-        return Collected(legal(result.readings), result.inventory)
+        return Collected(legal(result.readings), result.inventory, result.error)
 
     return collected
 

@@ -7,26 +7,20 @@ macOS does not say that a restart is due for an update that is already installed
 from __future__ import annotations
 
 import plistlib
-import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fettle_agent.collectors import Collected, Setup, tools
-from fettle_agent.collectors.updates import Updates
+from fettle_agent.collectors import Collected, CollectError, Setup, tools
+from fettle_agent.collectors.changes import file_times
+from fettle_agent.collectors.updates import Look, Updates, collected, look, source
+from fettle_agent.packages import softwareupdate
 
 SETTINGS = Path("/Library/Preferences/com.apple.SoftwareUpdate.plist")
-_ITEM = re.compile(r"^\s*[*-] (?:Label: )?(\S.*)$", re.MULTILINE)
-_SECURITY = re.compile(r"security|^macOS|\bXProtect|Rapid Response", re.IGNORECASE)
+_BREW_STATE = ("/opt/homebrew/Cellar", "/usr/local/Cellar", "/opt/homebrew/.git", "/usr/local/Homebrew/.git")
 _DAY_S = 86_400.0
-
-
-def parse_list(text: str) -> tuple[int, int]:
-    """How many updates are listed, and how many of them mend security."""
-    labels = _ITEM.findall(text)
-    return len(labels), sum(1 for label in labels if _SECURITY.search(label))
 
 
 def last_search(plist: bytes) -> float | None:
@@ -40,15 +34,25 @@ def last_search(plist: bytes) -> float | None:
 
 
 def collector(setup: Setup) -> Callable[[], Collected]:
-    """The collector of updates.*."""
+    """The collector of updates.*; the readings count macOS's own updates, the section names Homebrew's too."""
+    others = (_brew(),) if tools.find("brew") is not None else ()
+    return lambda: _updates([ask() for ask in others])
 
-    def collect() -> Collected:
-        pending, security = parse_list(tools.run("softwareupdate", "--list", "--no-scan", timeout_s=120))
-        try:
-            searched = last_search(SETTINGS.read_bytes())
-        except OSError:
-            searched = None
-        days = None if searched is None else max(0.0, (time.time() - searched) / _DAY_S)
-        return Updates(pending, security, None, days).collected()
 
-    return collect
+def _brew() -> Callable[[], Look]:
+    from fettle_agent.packages import brew
+
+    return source("brew", brew.offers, lambda: file_times(_BREW_STATE), max_age_s=_DAY_S)
+
+
+def _updates(others: list[Look]) -> Collected:
+    try:
+        own = look("softwareupdate", softwareupdate.offers())
+    except CollectError as error:
+        return collected(Updates(), [Look("softwareupdate", error=str(error), failed=True), *others])
+    try:
+        searched = last_search(SETTINGS.read_bytes())
+    except OSError:
+        searched = None
+    days = None if searched is None else max(0.0, (time.time() - searched) / _DAY_S)
+    return collected(Updates(own.pending, own.security, None, days), [own, *others])

@@ -1,57 +1,40 @@
-"""Windows's pending updates, from the Windows Update Agent and the registry.
+"""Windows's pending updates, from the Windows Update Agent and the registry, and what winget and Chocolatey offer.
 
 The agent is asked for what it knows from its last search, not to search anew, so nothing goes over the network. An update
-mends security if Microsoft gave it a severity or put it among the security updates.
-Source: IUpdateSearcher, IUpdate and ISystemInformation of the Windows Update Agent API (Microsoft).
+mends security if Microsoft gave it a severity or put it among the security updates. The readings count Windows's own updates;
+the section names the others' offers too, which are asked for once a day, for both look in their sources when asked.
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
+from typing import cast
 
-from fettle_agent.collectors import Collected, Setup, tools
-from fettle_agent.collectors.documents import number, parse
-from fettle_agent.collectors.updates import Updates
+from fettle_agent.collectors import Collected, CollectError, Setup
+from fettle_agent.collectors.updates import Look, Updates, collected, look, source
+from fettle_agent.packages import Offer, windows_update
 
-_SECURITY_UPDATES = "0fa1201d-4330-4fa8-8ae9-b877473b6441"
-SCRIPT = (
-    """
-$searcher = (New-Object -ComObject Microsoft.Update.Session).CreateUpdateSearcher()
-$searcher.Online = $false
-$found = $searcher.Search("IsInstalled=0 and IsHidden=0 and Type='Software'").Updates
-$security = 0
-foreach ($update in $found) {
-  $ids = @($update.Categories | ForEach-Object { $_.CategoryID })
-  if ($update.MsrcSeverity -or $ids -contains 'SECURITY') { $security++ }
-}
-$keys = 'HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\Component Based Servicing\\RebootPending',
-        'HKLM:\\SOFTWARE\\Microsoft\\Windows\\CurrentVersion\\WindowsUpdate\\Auto Update\\RebootRequired'
-$waiting = @($keys | Where-Object { Test-Path $_ }).Count -gt 0
-$reboot = (New-Object -ComObject Microsoft.Update.SystemInfo).RebootRequired -or $waiting
-$last = (New-Object -ComObject Microsoft.Update.AutoUpdate).Results.LastSearchSuccessDate
-$days = if ($last) { ([DateTime]::UtcNow - $last).TotalDays } else { $null }
-@{ pending = $found.Count; security = $security; reboot = [bool]$reboot; days = $days } | ConvertTo-Json -Compress
-"""
-).replace("SECURITY", _SECURITY_UPDATES)
-
-
-def updates(text: str) -> Updates:
-    """The state of updates in what the script printed.
-
-    Raises:
-        CollectError: the text is not the script's JSON, as when Windows Update is switched off.
-    """
-    facts = parse(text, "Windows Update")
-    pending, security, days = (number(facts.get(name)) for name in ("pending", "security", "days"))
-    reboot = facts.get("reboot")
-    return Updates(
-        pending=None if pending is None else int(pending),
-        security_pending=None if security is None else int(security),
-        reboot_pending=reboot if isinstance(reboot, bool) else None,
-        days_since_check=None if days is None else max(0.0, days),
-    )
+MAX_AGE_S = 86_400.0
+_OTHERS = ("winget", "choco")
 
 
 def collector(setup: Setup) -> Callable[[], Collected]:
     """The collector of updates.*."""
-    return lambda: updates(tools.run_powershell(SCRIPT, timeout_s=300)).collected()
+    others = [_source(name) for name in _OTHERS if importlib.import_module(f"fettle_agent.packages.{name}").is_here()]
+    return lambda: _updates([ask() for ask in others])
+
+
+def _source(name: str) -> Callable[[], Look]:
+    ask = cast(Callable[[], tuple[Offer, ...]], importlib.import_module(f"fettle_agent.packages.{name}").offers)
+    return source(name, ask, lambda: None, max_age_s=MAX_AGE_S)
+
+
+def _updates(others: list[Look]) -> Collected:
+    try:
+        known = windows_update.look()
+    except CollectError as error:
+        return collected(Updates(), [Look("windows", error=str(error), failed=True), *others])
+    own = look("windows", known.offers)
+    updates = Updates(own.pending, own.security, known.reboot_pending, known.days_since_check)
+    return collected(updates, [own, *others])

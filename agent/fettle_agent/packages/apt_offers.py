@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from fettle_agent.collectors import CollectError, tools
+from fettle_agent.collectors import NothingKnown, tools
 from fettle_agent.packages import Offer
 
 LISTS = "var/lib/apt/lists"
@@ -106,10 +106,11 @@ def offers(root: Path = Path("/")) -> tuple[Offer, ...]:
     """Every upgrade, those of held packages too, and what is installed but waits for a restart.
 
     Raises:
-        CollectError: apt has no lists, from which it would plan nothing and look up to date; or it could not plan.
+        NothingKnown: apt has no lists, from which it would plan nothing and look up to date.
+        CollectError: it could not plan.
     """
     if not any((root / LISTS).glob("*Release")):
-        raise CollectError("apt has no package lists yet: nobody has run apt-get update here")
+        raise NothingKnown("apt has no package lists yet: nobody has run apt-get update here")
     there = installed()
     planned = dict(parse_plan(tools.run(*PLAN, "dist-upgrade", timeout_s=_PLAN_S)))
     held = {one.name for one in there if one.held}

@@ -9,7 +9,9 @@ from pathlib import Path
 from fettle_agent.packages import Provider
 
 _TABLE: dict[str, tuple[tuple[str, str], ...]] = {
-    "linux": (("apt", "apt:Apt"), ("dnf", "dnf:Dnf")),
+    "linux": (("apt", "apt:Apt"), ("dnf", "dnf:Dnf"), ("flatpak", "flatpak:Flatpak"), ("snap", "snap:Snap")),
+    "windows": (("windows", "windows_update:WindowsUpdate"), ("winget", "winget:Winget"), ("choco", "choco:Choco")),
+    "macos": (("softwareupdate", "softwareupdate:SoftwareUpdate"), ("brew", "brew:Brew")),
 }
 """The providers of each system, by their names in steps; each module has a function `is_here` that imports no more."""
 

@@ -12,7 +12,6 @@ import re
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -59,23 +58,27 @@ def run(
     cwd: Path | None = None,
     user: int | None = None,
     on_status: Callable[[str], None] | None = None,
+    whole: bool = False,
 ) -> Ran:
     """What the tool did, by its status and the end of what it said; a tool that is missing or hangs is such an answer too.
 
     With `on_status` the tool gets a pipe, whose number is added to the argument STATUS_FD, and each line that it writes there
-    is handed over. `user` is the account to run as, where that is not this one.
+    is handed over. `user` is the account to run as, where that is not this one. `whole` gives all of the standard output and
+    nothing of the errors, for a document that is to be read.
     """
+    import tempfile  # brings a good part of the library along, which the running agent does without
+
     path = tool if Path(tool).is_absolute() else tools.find(tool)
     if path is None:
         return Ran(False, f"{tool} is not installed.", NO_TOOL)
     with tempfile.TemporaryFile() as output, _status_pipe(on_status) as pipe:
         words = [path, *(STATUS_FD + str(pipe) if argument == STATUS_FD else argument for argument in arguments)]
         try:
-            process = _start(words, output, pipe=pipe, environment=environment, cwd=cwd, user=user)
+            process = _start(words, output, pipe=pipe, environment=environment, cwd=cwd, user=user, whole=whole)
         except OSError as error:
             return Ran(False, f"{tool} could not be started: {error.strerror}", NO_TOOL)
         why = _wait(process, output, timeout_s)
-        said = tail(output)
+        said = _all(output) if whole else tail(output)
     if why:
         return Ran(False, f"{said}\n{Path(tool).name} {why}".strip()[-MAX_WORDS:], TOO_LONG)
     return Ran(process.returncode in accept, said, process.returncode)
@@ -100,10 +103,30 @@ def tail(output: IO[bytes]) -> str:
     return plain(output.read().decode("utf-8", "replace"))
 
 
+def _all(output: IO[bytes]) -> str:
+    output.seek(0)
+    return output.read(tools.MAX_OUTPUT_BYTES).decode("utf-8", "replace")
+
+
 def plain(text: str) -> str:
     """The end of the text without the marks that move a terminal's cursor; of a line drawn over only the last state."""
     lines = (line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
     return _CONTROLS.sub("", "\n".join(lines)).strip()[-MAX_WORDS:]
+
+
+def each(act: Callable[..., Ran], orders: Sequence[tuple[str, ...]], progress: Callable[[int], None]) -> Ran:
+    """The act with each order's words, one after the other, until one fails; all of them as one run."""
+    said = [Ran(True, "" if orders else "Nothing to do.", 0)]
+    for place, words in enumerate(orders, 1):
+        said.append(act(*words))
+        progress(100 * place // len(orders))
+        if not said[-1].worked:
+            break
+    return joined(*said)
+
+
+def unwatched(percent: int) -> None:
+    """Progress that nobody is told."""
 
 
 def joined(*parts: Ran) -> Ran:
@@ -120,14 +143,16 @@ def _start(
     environment: Mapping[str, str] | None,
     cwd: Path | None,
     user: int | None,
+    whole: bool,
 ) -> subprocess.Popen[bytes]:
+    errors = subprocess.DEVNULL if whole else subprocess.STDOUT
     quiet = {**os.environ, **_QUIET, **(environment or {})}
     if sys.platform == "win32":
         return subprocess.Popen(
             words,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.STDOUT,
+            stderr=errors,
             env=quiet,
             cwd=cwd,
             creationflags=subprocess.CREATE_NO_WINDOW,
@@ -136,7 +161,7 @@ def _start(
         words,
         stdin=subprocess.DEVNULL,
         stdout=output,
-        stderr=subprocess.STDOUT,
+        stderr=errors,
         env={**quiet, "PATH": os.pathsep.join((*tools.folders(), "/usr/sbin", "/usr/bin", "/sbin", "/bin"))},
         cwd=cwd or "/",
         start_new_session=True,
