@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 
+from fettle_server.change.requests import queries as requests
+from fettle_server.change.requests.views import ChangeRow
+from fettle_server.change.rollouts import queries as rollouts
+from fettle_server.change.rollouts.rules import LIVE
+from fettle_server.change.rules import BEFORE
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
+from fettle_server.estate.calendars.queries import HOME
 from fettle_server.estate.endpoints import queries as endpoints
 from fettle_server.estate.endpoints.rules import ORDER
 from fettle_server.estate.endpoints.views import EndpointFilter, SchoolTile
@@ -20,9 +26,12 @@ from fettle_server.reactive import queries as incidents
 from fettle_server.reactive.views import IncidentFilter, IncidentRow
 
 from fettle_web import auth, store
+from fettle_web.pages import rings
 from fettle_web.pages.changes import Change, changes
 from fettle_web.pages.drawing import Dots, columns, dots
 from fettle_web.pages.parts import once, pages, respond
+from fettle_web.pages.rollouts import marks_of
+from fettle_web.pages.steering import STATE_WORDS
 
 SHOWN, FEWER = 8, 5
 _LOOKED_AT = 200
@@ -43,12 +52,17 @@ def overview() -> str:
             tx,
             nav="overview",
             shown=SHOWN,
+            now=utc_now(),
             fewer=FEWER,
             cases=cases,
             counts=once(lambda: endpoints.counts(tx, person)),
             schools=once(lambda: endpoints.schools(tx, person)),
             trend=once(lambda: incidents.trend(tx, person, TREND_DAYS, utc_now())),
             coming=once(lambda: forecasts.week(tx, person, utc_now(), limit=FEWER)),
+            live=once(lambda: rollouts.rollouts(tx, person, utc_now(), states=LIVE, limit=SHOWN).rows),
+            planned=once(lambda: _planned(tx, person, utc_now())),
+            bar_of=lambda row: rings.parts(marks_of(row)),
+            rollout_words=STATE_WORDS,
             news=once(lambda: _today(tx, person, utc_now())),
             proved=once(lambda: _proved(tx, person)),
             alerts=once(lambda: proofs.last_proved(tx, person)),
@@ -77,6 +91,13 @@ def _proved(tx: Connection, person: Person) -> dt.datetime | None:
     """When the well PC that has been silent for longest was heard: since then each of them has said that it is well."""
     longest = endpoints.endpoints(tx, person, EndpointFilter(state="well", sort="last_seen"), limit=1).rows
     return longest[0].last_seen if longest else None
+
+
+def _planned(tx: Connection, person: Person, now: dt.datetime) -> list[tuple[ChangeRow, dt.datetime]]:
+    """The changes of today that have not begun and are not over, with when they are to begin."""
+    midnight = now.astimezone(HOME).replace(hour=0, minute=0, second=0, microsecond=0)
+    found = requests.planned_between(tx, person, midnight, midnight + dt.timedelta(days=1))
+    return [(row, begins) for row, _, begins, _ in found if row.state in BEFORE][:SHOWN]
 
 
 def _today(tx: Connection, person: Person, now: dt.datetime) -> list[Change]:

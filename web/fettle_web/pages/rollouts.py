@@ -26,7 +26,7 @@ from fettle_web.pages.keys import signing_download
 from fettle_web.pages.parts import CSV_ROWS, PAGE_ROWS, address, once, pages, respond, sheet, whole
 from fettle_web.words import stamp
 
-SHEET_PIECE = 500
+SHEET_PIECE, TARGET_ROWS = 500, 25
 FIRST = (RolloutState.RUNNING, RolloutState.HALTED, RolloutState.PAUSED, RolloutState.READY)
 _SHEET = ("PC", "Id", "School", "Room", "Ring", "State", "Why", "Since", "Job")
 
@@ -173,11 +173,18 @@ def _every(tx: Connection, person: Person, rollout_id: int, now: dt.datetime) ->
             return
 
 
-def _targets(tx: Connection, person: Person, rollout_id: int, now: dt.datetime) -> Any:
+def _ring(view: RolloutView) -> str:
+    """The ring that the list shows: the one asked for, by itself the one that the rollout is at."""
+    is_on = view.row.started_at is not None and view.row.ended_at is None
+    return request.args.get("ring", str(view.row.ring) if is_on else "all")
+
+
+def _targets(tx: Connection, person: Person, view: RolloutView, now: dt.datetime) -> Any:
     states = rings.STATES.get(request.args.get("state", ""), ())
-    ring, school, after = whole("ring"), whole("school"), request.args.get("after") or None
+    asked, school, after = _ring(view), whole("school"), request.args.get("after") or None
+    ring = int(asked) if asked in {str(one.number) for one in view.rings} else None
     return queries.targets(
-        tx, person, rollout_id, now, ring=ring, states=states, school_id=school, after=after, limit=PAGE_ROWS
+        tx, person, view.row.id, now, ring=ring, states=states, school_id=school, after=after, limit=TARGET_ROWS
     )
 
 
@@ -200,7 +207,8 @@ def _page(rollout_id: int, *, refused: str = "", deed: str = "") -> str:
             rings=once(lambda: steering.columns(tx, person, view, now)),
             words_of=rings.WORDS,
             mark_of=_mark,
-            targets=once(lambda: _targets(tx, person, rollout_id, now)),
+            targets=once(lambda: _targets(tx, person, view, now)),
+            ring=_ring(view),
             schools=once(lambda: endpoints.schools(tx, person)),
             manifests=signed,
             step_words=step_words,

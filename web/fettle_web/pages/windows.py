@@ -11,6 +11,7 @@ from fettle_server.change.rollouts import queries, settings
 from fettle_server.change.rollouts.rules import RolloutError
 from fettle_server.change.rollouts.settings import Span
 from fettle_server.change.rollouts.views import FreezeRow, WindowRow
+from fettle_server.change.rollouts.windows import USUAL, Window
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
 from fettle_server.estate.calendars import queries as calendars
@@ -112,7 +113,7 @@ def place(one: WindowRow | FreezeRow) -> str:
     return f"{where}, {only} only" if only else where
 
 
-def hours(one: WindowRow) -> str:
+def hours(one: WindowRow | Window) -> str:
     """When it is open: "Mon to Fri, 16:30 to 22:00, in term only"."""
     days = tuple(one.days)
     names = {_ALL: "every day", _WORKDAYS: "Monday to Friday", (5, 6): "at weekends"}
@@ -199,6 +200,7 @@ def _page(refused: str = "", at: str = "") -> str:
             upcoming=once(lambda: _upcoming(tx, chosen, now)),
             place=place,
             hours=hours,
+            usual="; ".join(hours(one) for one in USUAL),
             refused=refused,
             at=at,
             **context,
