@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fettle_server import clock, db
+from fettle_server.change.manifests import actions as manifests
+
+from tests.server.change.test_manifests import DAY, change_of, wanted
 
 
 @pytest.fixture
@@ -90,3 +94,33 @@ def test_jobs_that_are_not_there_are_said_so(fettle: Any, data: Path) -> None:
     assert "--rollout N or --endpoint NAME" in fettle("job", "list", data).err
     assert "There is no job" in fettle("job", "show", data, "0" * 32).err
     assert "No PC is named" in fettle("job", "list", data, "--endpoint", "pc-1").err
+
+
+@pytest.fixture
+def rollout(data: Path) -> int:
+    """A rollout's manifest that waits for a signature."""
+    engine = db.open_engine(f"sqlite:///{data / 'fettle.db'}")
+    with engine.begin() as tx:
+        manifests.prepare(
+            tx, wanted(change_of(tx), not_before=clock.utc_now(), expires=clock.utc_now() + 9 * DAY), clock.utc_now()
+        )
+    engine.dispose()
+    return 4
+
+
+@pytest.mark.parametrize("way", ["elsewhere", "here"])
+def test_a_rollout_is_signed_and_its_signature_brought_back(
+    fettle: Any, data: Path, tmp_path: Path, rollout: int, way: str
+) -> None:
+    made(fettle, tmp_path / "key", data)
+    if way == "here":
+        answer = fettle("rollout", "sign", data, rollout, "--key", tmp_path / "key")
+        assert "Signed 1 manifests" in answer.out, answer.err
+    else:
+        assert fettle("rollout", "manifest", data, rollout, "--out", tmp_path / "sign.sh").status == 0
+        lines = fettle("sign", "--key", tmp_path / "key", tmp_path / "sign.sh", "--yes").out.split()
+        wrong = fettle("rollout", "bring", data, rollout + 1, *lines)
+        assert (wrong.status, "nothing was taken" in wrong.err) == (1, True)
+        assert fettle("rollout", "bring", data, rollout, *lines).status == 0
+    again = fettle("rollout", "sign", data, rollout, "--key", tmp_path / "key")
+    assert (again.status, "nothing to sign" in again.err) == (1, True)
