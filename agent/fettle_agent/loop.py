@@ -262,7 +262,7 @@ class Loop:
 
     def _measure(self, lanes: Lanes, now_s: float) -> None:
         spent = os.times()
-        now = Spent(now_s, spent.user + spent.system, spent.children_user + spent.children_system)
+        now = Spent(now_s, spent.user + spent.system, spent.children_user + spent.children_system - self.agent.room.children_s)
         if self._budget.measure(now, self._process.memory_info().rss):
             lanes.stretch = self._budget.stretch
             log.warning("slow collectors stretched", factor=self._budget.stretch, cpu_percent=self._budget.cost.cpu_percent)

@@ -7,6 +7,7 @@ was never handed a job has no book and pays nothing.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -52,6 +53,8 @@ class Room:
         self._asked_s = 0.0
         self._has_told = False
         self.open = 0
+        self.children_s = 0.0
+        """Processor time of the children so far: ordered work, which is no cost of watching."""
         self.trouble = ""
         self._left_over = (state / FOLDER / FILE_NAME).exists()
 
@@ -171,9 +174,12 @@ class Room:
     def _reap(self, now_s: float) -> None:
         """The child has ended: when to look again."""
         assert self._child is not None
+        before = os.times()
         status = self._child.poll()
         if status is None:
             return
+        after = os.times()
+        self.children_s += after.children_user + after.children_system - before.children_user - before.children_system
         self._child = None
         self._drain()
         self._count()
