@@ -257,8 +257,11 @@ def test_an_ended_package_step_is_told_to_the_patches(store: Any, monkeypatch: p
     scene.release()
     scene.tell(Told.STARTED, Report(scene.uids[0], Told.STEP_FAILED, step=1, words="E: held broken packages"))
     scene.tell(Report(scene.uids[0], Told.STEP_DONE, step=7))
+    after = [{"provider": "apt", "name": "nano", "after": "7.2-2"}, {"provider": "apt", "name": ["x"]}, 7]
+    scene.tell(Report(scene.uids[0], Told.STEP_DONE, step=1, result={"packages": after}))
     assert [(one.provider, one.packages, one.state, one.words) for one in heard] == [
-        ("apt", {"nano": "7.2-1"}, "failed", "E: held broken packages")
+        ("apt", {"nano": "7.2-1"}, "failed", "E: held broken packages"),
+        ("apt", {"nano": "7.2-2"}, "installed", ""),
     ]
 
 

@@ -157,12 +157,22 @@ def _tell_patches(tx: sa.Connection, lives: Sequence[_Life], now: dt.datetime) -
             if step is None or step["kind"] not in _PACKAGED:
                 continue
             versions = {package["name"]: package.get("version") or "" for package in step["packages"]}
+            versions |= _found(one.result, step["provider"], versions)
             state = _TELLS_OF_PACKAGES[one.told]
             told.append(
                 patches.Told(life.endpoint_pk, at, said.change or None, step["provider"], versions, state, one.words or one.why)
             )
     if told:
         patches.job_ended(tx, told, now)
+
+
+def _found(result: dict[str, Any] | None, provider: str, names: Collection[str]) -> dict[str, str]:
+    """The versions that the PC found of those packages after the step, as far as it says so."""
+    told = (result or {}).get("packages")
+    rows = [row for row in told if isinstance(row, dict)] if isinstance(told, list) else []
+    named = [row for row in rows if isinstance(row.get("name"), str) and isinstance(row.get("after"), str)]
+    mine = [row for row in named if row.get("provider") == provider and row["name"] in names and row["after"]]
+    return {row["name"]: row["after"][:120] for row in mine}
 
 
 def _saids(tx: sa.Connection, manifest_ids: Iterable[int]) -> dict[int, Said]:
