@@ -100,7 +100,7 @@ def _page(form: Form, seen: Preview | None = None, refused: str = "") -> str:
 def _beginning(chosen: Sequence[UpdateView]) -> dict[str, str]:
     """A title and a reason to begin with, so that a routine change needs no typing."""
     if not chosen:
-        return {"kind": "normal", "action": "install"}
+        return {"kind": "normal", "do": "install"}
     names = sorted({one.name for one in chosen})
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     holes = sorted({cve for one in chosen for cve in one.cves})
@@ -109,7 +109,8 @@ def _beginning(chosen: Sequence[UpdateView]) -> dict[str, str]:
     if holes:
         why.append(f"They close {', '.join(holes[:5])}{f' and {len(holes) - 5} more' if len(holes) > 5 else ''}.")
     if due is not None:
-        why.append(f"The 14 days from the vendor's release end on {due:%-d %B}.")
+        verb = "end" if due >= utc_now().date() else "ended"
+        why.append(f"The 14 days from the vendor's release {verb} on {due:%-d %B}.")
     return {"kind": "normal", "title": f"Update {title}", "why": " ".join(why)}
 
 
@@ -159,7 +160,7 @@ def _steps(tx: Connection, form: Form, updates: tuple[int, ...]) -> list[dict[st
     packages = [line.strip() for line in one.get("packages", "").splitlines() if line.strip()]
     if packages:
         named = [dict(zip(("name", "version"), map(str.strip, line.split("=", 1)), strict=False)) for line in packages]
-        kind = one.get("action", "install")
+        kind = one.get("do", "install")
         steps.append({"kind": kind if kind in ACTIONS else "install", "provider": one.get("provider", ""), "packages": named})
     if one.get("item", "").isdigit() and len(one["item"]) < 10:
         steps.append(library.script_step(tx, int(one["item"])))

@@ -13,6 +13,7 @@ from fettle_server.change.rollouts.plans import RolloutError
 from fettle_server.change.rules import ChangeError, ChangeKind, ChangeState, Outcome, Step
 from fettle_server.clock import utc_now
 from fettle_server.db import Connection
+from fettle_server.estate.calendars.queries import HOME
 from fettle_server.estate.endpoints import queries as endpoints
 from flask import Response, abort, flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
@@ -154,6 +155,18 @@ def entry_words(entry: EntryRow) -> str:
     return _ENTRY_WORDS.get(entry.kind, entry.kind)
 
 
+def when_words(row: ChangeRow) -> str:
+    """When it is planned, as a school's clocks show it: "Fri 27 Nov, 17:00 to 19:00"."""
+    first, last = row.planned_from, row.planned_until
+    if first is None:
+        return ""
+    words = f"{first.astimezone(HOME):%a %-d %b, %H:%M}"
+    if last is None:
+        return f"From {words}"
+    same = first.astimezone(HOME).date() == last.astimezone(HOME).date()
+    return f"{words} to {last.astimezone(HOME):{'%H:%M' if same else '%a %-d %b, %H:%M'}}"
+
+
 def step_words(step: Mapping[str, Any]) -> str:
     """One step of a job as a sentence."""
     kind = step["kind"]
@@ -208,6 +221,7 @@ def _page(number: int, refused: str = "", deed: str = "") -> str:
             mark_of=mark_of,
             entry_words=entry_words,
             step_words=step_words,
+            when_words=when_words,
             step_names=STEP_WORDS,
         )
 
@@ -225,6 +239,7 @@ def _decision(number: int, refused: str = "") -> str:
             refused=refused,
             said=request.form,
             step_words=step_words,
+            when_words=when_words,
             step_names=STEP_WORDS,
         )
 

@@ -258,6 +258,8 @@ def _read(tx: sa.Connection, person: Person, given: Proposal, now: dt.datetime) 
         steps = tuple(check_steps([dict(step) for step in given.steps]))
     except StepError as error:
         raise ChangeError(str(error)) from error
+    if systems := rules.mixed_systems(steps):
+        raise ChangeError(f"No PC can do all of it: it is for {' and '.join(systems)}. Propose a change for each system.")
     found = reached(tx, given.reach)
     demand(person, Act.PROPOSE_CHANGE)
     if found.everywhere and person.schools is not None:

@@ -241,6 +241,17 @@ def _of_packages(limits: Limits, step: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def mixed_systems(steps: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The systems that the steps are for, where they are for more than one: no PC could do them all."""
+    found = {SYSTEM_OF[step["provider"]] for step in steps if step.get("provider") in SYSTEM_OF}
+    return tuple(sorted(found)) if len(found) > 1 else ()
+
+
+SYSTEM_OF = {
+    **dict.fromkeys(("apt", "dnf", "flatpak", "snap"), "Linux"),
+    **dict.fromkeys(("windows", "winget", "choco"), "Windows"),
+    **dict.fromkeys(("softwareupdate", "brew"), "macOS"),
+}
 STEP_WORDS: dict[Step, str] = {
     Step.PROCEED: "approval to proceed",
     Step.PEER_REVIEW: "peer review",

@@ -181,6 +181,7 @@ def test_an_emergency_goes_at_once_and_is_not_closed_before_a_peer_reviewed_it(o
         ({"steps": ({"kind": "shell", "words": "rm -rf /"},)}, "none of the steps"),
         ({"reach": {"schools": [99]}}, "There is no school 99"),
         ({"reach": {"planets": [1]}}, "A reach names"),
+        ({"steps": (UPGRADE, UPGRADE | {"provider": "winget"})}, "it is for Linux and Windows"),
         ({"title": "x" * 201}, "too long"),
         ({"why": "a\0b"}, "cannot be kept"),
         ({"steps": ({"kind": "clean temporary files"},)}, "how it is undone"),
