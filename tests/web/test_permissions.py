@@ -15,16 +15,22 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fettle_protocol import signing
 from fettle_server import clock
+from fettle_server.change.jobs.tables import Job
 from fettle_server.change.library import actions as library
 from fettle_server.change.library import builds
 from fettle_server.change.library.actions import NewScript
 from fettle_server.change.library.builds import NewBuild
+from fettle_server.change.manifests import actions as manifests
+from fettle_server.change.manifests import queries as made_manifests
 from fettle_server.change.patches import actions as patches
 from fettle_server.change.patches import exceptions
 from fettle_server.change.requests import actions as requests
 from fettle_server.change.requests import templates
 from fettle_server.change.requests.views import Proposal
+from fettle_server.change.rollouts import actions as rollouts
+from fettle_server.change.rollouts import settings as windows
 from fettle_server.change.rules import ChangeKind
 from fettle_server.estate.calendars import actions as calendars
 from fettle_server.estate.calendars.rules import Kind
@@ -78,6 +84,17 @@ CHANGE_JSON = {"title": "t", "why": "w", "reach": {"schools": [1]}, "steps": [UP
 YES_FORM, YES = {"step": "peer review", "answer": "yes"}, {"step": "peer review", "approved": True}
 TEMPLATE_FORM = {"name": "n", "why": "w", "plan": "p", "back_out_plan": "b", "until": DAY_AFTER[:10]}
 TEMPLATE = {"name": "n", "why": "w", "plan": "p", "back_out_plan": "b", "expires_at": DAY_AFTER}
+KEY = signing.new_key()
+KEY_ID = signing.key_id(signing.public_bytes(KEY))
+KEY_FORM = {"name": "another", "public": signing.public_pem(signing.public_bytes(signing.new_key())).decode()}
+CHANGE_WINDOW = {"where": "school:1", "day": "0", "from": "16:30", "to": "21:00"}
+CHANGE_WINDOW_JSON = {"school": 1, "days": [0], "from_minute": 990, "to_minute": 1260}
+FREEZE = {
+    "where": "school:1", "title": "x", "starts_on": TOMORROW[:10], "starts_at": "00:00", "ends_on": DAY_AFTER[:10],
+    "ends_at": "12:00",
+}  # fmt: skip
+FREEZE_JSON = {"school": 1, "title": "x", "starts_at": TOMORROW, "ends_at": DAY_AFTER}
+ROLLOUT, JOB = {"rollout_id": 2}, {"uid": "<job>"}
 LINK = {"incident": 1, "why": "seen"}
 WORDS = {"text": "because", "assignee": "tom", "impact": "room", "urgency": "low"}
 TODAY = dt.date(2026, 11, 27)
@@ -253,6 +270,33 @@ TABLE = (
     ),
     Row("GET", "/api/v1/schools/<int:school_id>/changes", "401 200 200 404 200", {"school_id": 1}),
     Row("PUT", "/api/v1/schools/<int:school_id>/changes", "401 403 200 404 200", {"school_id": 1}, json={"needs_final": False}),
+    # Rollouts, jobs, keys, windows
+    Row("GET", "/rollouts", "303 200 200 200 200"),
+    Row("GET", "/rollouts/<int:rollout_id>", "303 200 200 404 200", ROLLOUT),
+    *(
+        Row("POST", "/rollouts/<int:rollout_id>/<deed>", "303! 403 303 404 303", ROLLOUT | {"deed": deed}, {"why": "because"})
+        for deed in ("halt", "pause", "cancel")
+    ),
+    *(
+        Row("POST", "/rollouts/<int:rollout_id>/<deed>", "303! 403 409 404 409", ROLLOUT | {"deed": deed}, {"why": "because"})
+        for deed in ("start", "resume", "back-out")
+    ),
+    Row("GET", "/rollouts/<int:rollout_id>/signing.sh", "303 403 200 404 200", ROLLOUT),
+    Row("POST", "/rollouts/<int:rollout_id>/signatures", "303! 409 409 404 409", ROLLOUT, {"signatures": "x"}),
+    Row("GET", "/rollouts/<int:rollout_id>/pcs.csv", "303 200 200 404 200", ROLLOUT),
+    Row("GET", "/jobs/<uid>", "303 200 200 404 200", JOB),
+    Row("POST", "/jobs/<uid>/cancel", "303! 403 303 404 303", JOB, {"why": "because"}),
+    Row("GET", "/settings/windows", "303 200 200 200 200"),
+    Row("POST", "/settings/windows", "303! 403 303 403 303", {}, CHANGE_WINDOW),
+    Row("POST", "/settings/windows/<int:window_id>/remove", "303! 403 303 404 303", {"window_id": 1}, {}),
+    Row("POST", "/settings/freezes", "303! 403 303 403 303", {}, FREEZE),
+    Row("POST", "/settings/freezes/<int:freeze_id>/end", "303! 403 303 404 303", {"freeze_id": 1}, {}),
+    Row("GET", "/settings/keys", "303 403 403 403 200"),
+    Row("POST", "/settings/keys", "303! 403 403 403 303", {}, KEY_FORM),
+    Row("POST", "/settings/keys/<key_id>/retire", "303! 403 403 403 303", {"key_id": KEY_ID}, {"why": "lost"}),
+    Row("POST", "/settings/keys/rotate", "303! 403 403 403 303", {}, {"add": KEY_ID}),
+    Row("GET", "/settings/keys/manifests/<int:manifest_id>/signing.sh", "303 403 200 403 200", {"manifest_id": 2}),
+    Row("POST", "/settings/keys/signatures", "303! 403 403 403 409", {}, {"signatures": "x"}),
     # People, tokens, the journal
     Row("GET", "/account", "303 200 200 200 200"),
     Row("GET", "/account/password", "303 200 200 200 200"),
@@ -359,6 +403,30 @@ TABLE = (
     Row("GET", "/api/v1/forecasts", "401 200 200 200 200"),
     Row("GET", "/api/v1/endpoints/<endpoint_id>/forecasts", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
     Row("PUT", "/api/v1/endpoints/<endpoint_id>/warranty", "401 403 200 404 200", {"endpoint_id": HARBOUR_PC}, json=WARRANTY),
+    Row("GET", "/api/v1/rollouts", "401 200 200 200 200"),
+    Row("GET", "/api/v1/rollouts/<int:number>", "401 200 200 404 200", {"number": 2}),
+    Row("GET", "/api/v1/rollouts/<int:number>/pcs", "401 200 200 404 200", {"number": 2}),
+    Row("POST", "/api/v1/rollouts/<int:number>/start", "401 403 409 404 409", {"number": 2}),
+    Row("POST", "/api/v1/rollouts/<int:number>/resume", "401 403 409 404 409", {"number": 2}, json={"why": "because"}),
+    *(
+        Row("POST", f"/api/v1/rollouts/<int:number>/{deed}", "401 403 200 404 200", {"number": 2}, json={"why": "because"})
+        for deed in ("pause", "halt", "cancel")
+    ),
+    Row("POST", "/api/v1/rollouts/<int:number>/back-out", "401 403 409 404 409", {"number": 2}, json={"why": "because"}),
+    Row("GET", "/api/v1/rollouts/<int:number>/signing.sh", "401 403 200 404 200", {"number": 2}),
+    Row("POST", "/api/v1/rollouts/<int:number>/signatures", "401 409 409 404 409", {"number": 2}, json={"signatures": "x"}),
+    Row("GET", "/api/v1/jobs/<uid>", "401 200 200 404 200", JOB),
+    Row("GET", "/api/v1/endpoints/<endpoint_id>/jobs", "401 200 200 404 200", {"endpoint_id": HARBOUR_PC}),
+    Row("GET", "/api/v1/keys", "401 403 403 403 200"),
+    Row("POST", "/api/v1/keys", "401 403 403 403 201", json={"name": "another", "public_pem": KEY_FORM["public"]}),
+    Row("POST", "/api/v1/keys/<key_id>/retire", "401 403 403 403 204", {"key_id": KEY_ID}, json={"why": "lost"}),
+    Row("GET", "/api/v1/change-windows", "401 200 200 200 200"),
+    Row("POST", "/api/v1/change-windows", "401 403 201 403 201", json=CHANGE_WINDOW_JSON),
+    Row("DELETE", "/api/v1/change-windows/<int:number>", "401 403 204 404 204", {"number": 1}),
+    Row("GET", "/api/v1/schools/<int:school_id>/change-windows", "401 200 200 404 200", {"school_id": 1}),
+    Row("GET", "/api/v1/freezes", "401 200 200 200 200"),
+    Row("POST", "/api/v1/freezes", "401 403 201 403 201", json=FREEZE_JSON),
+    Row("DELETE", "/api/v1/freezes/<int:number>", "401 403 204 404 204", {"number": 1}),
     Row("GET", "/api/v1/schools", "401 200 200 200 200"),
     Row("GET", "/api/v1/schools/<int:school_id>/calendar", "401 200 200 404 200", {"school_id": 1}),
     Row("PUT", "/api/v1/schools/<int:school_id>/calendar", "401 403 200 404 200", {"school_id": 1}, json={"entries": []}),
@@ -463,6 +531,7 @@ def world(console_opener, tmp_path_factory):
         enrolment.create_token(tx, SYSTEM, "Harbour School", 1, dt.timedelta(days=1), clock.utc_now(), "0" * 64)
         _add_problem(tx)
         _add_change(tx, console.people["ada"])
+        _run_rollout(tx)
         _lack_an_update(tx)
         _fill_library(tx)
     yield _world(console)
@@ -476,6 +545,21 @@ def _add_change(tx: sa.Connection, approver: Person) -> None:
     templates.add_template(tx, approver, "Routine", "w", "p", "b", limits, now + dt.timedelta(days=1), now)
     wanted = Proposal(ChangeKind.NORMAL, "Update the PC of harbour", "w", {"endpoints": [HARBOUR_PC]}, (UPGRADE,))
     requests.propose(tx, SYSTEM, wanted, now)
+
+
+def _run_rollout(tx: sa.Connection) -> None:
+    """Rollout 2 runs and has a job for Harbour's PC; its back-out's manifest waits for a signature. Window 1 and freeze 1."""
+    now = clock.utc_now()
+    manifests.add_key(tx, SYSTEM, "ada", signing.public_pem(signing.public_bytes(KEY)), now)
+    wanted = Proposal(ChangeKind.STANDARD, "Update it", "w", {"endpoints": [HARBOUR_PC]}, (UPGRADE,), template_id=1)
+    requests.propose(tx, SYSTEM, wanted, now)
+    forward = next(row for row in made_manifests.of_rollout(tx, 2) if row.purpose == "forward")
+    signature = signing.sign(KEY, made_manifests.body_of(tx, forward.id))
+    manifests.bring_signature(tx, SYSTEM, forward.id, signature, now)
+    rollouts.start(tx, SYSTEM, 2, now)
+    rollouts.tick(tx, 2, now)
+    windows.add_window(tx, SYSTEM, windows.Span((5, 6), 0, 1440), now, school_id=1)
+    windows.freeze(tx, SYSTEM, "Harbour's mocks", now + dt.timedelta(days=9), now + dt.timedelta(days=10), now, school_id=1)
 
 
 def _lack_an_update(tx: sa.Connection) -> None:
@@ -530,6 +614,7 @@ def _world(console) -> World:
     known = {
         ("session_id", "<of tom>"): console.value(sa.select(Session.secret_sha256).where(Session.user_id == toms))[:16],
         ("token_id", "<of tom>"): console.value(sa.select(ApiToken.id).where(ApiToken.user_id == toms)),
+        ("uid", "<job>"): console.value(sa.select(Job.uid)),
         ("token_id", "<enrolment>"): console.value(sa.select(EnrolmentToken.id)),
     }
     before = sqlite3.connect(":memory:")

@@ -90,7 +90,7 @@ def steer(rollout_id: int, deed: str) -> ResponseReturnValue:
     except Forbidden as error:
         return _page(rollout_id, refused=error.reason, deed=deed), 403
     if deed == "back-out":
-        flash("This undoes it. It begins as soon as it is signed and started." if made else "")
+        flash("This undoes it. What it waits for, if anything, stands below.")
         return redirect(url_for("pages.rollout", rollout_id=made), 303)
     return redirect(url_for("pages.rollout", rollout_id=rollout_id, done=deed), 303)
 
