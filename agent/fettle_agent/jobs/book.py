@@ -235,6 +235,7 @@ class Book:
                 " begun_ms = excluded.begun_ms, pid = 0",
                 (job, step, kind, boot, now_ms),
             )
+            database.execute("UPDATE jobs SET why = '' WHERE id = ?", (job,))
             return int(database.execute("SELECT tries FROM steps WHERE job = ? AND step = ?", (job, step)).fetchone()[0])
 
     def step_process(self, job: str, step: int, pid: int) -> None:

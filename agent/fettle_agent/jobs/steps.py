@@ -22,6 +22,7 @@ from fettle_agent.jobs import cleaning, diagnostics, packaged, people, running
 from fettle_agent.jobs.context import Context, Outcome
 
 _SERVICE_S, _SCRIPT_S = 180.0, 3_600.0
+_SERVICE_NAME = "FETTLE_SERVICE"
 _INTERPRETERS: dict[str, tuple[tuple[str, ...], str]] = {
     "sh": (("sh",), ".sh"),
     "python3": (("python3", "-I"), ".py"),
@@ -77,11 +78,11 @@ def restart_service(context: Context, step: Step) -> Outcome:
     commands = _service_commands(context.system, step["service"])
     if not commands:
         return Outcome(False, "This system has no service manager that this agent knows.")
-    words = []
+    words, environment = [], running.minimal_environment() | {_SERVICE_NAME: step["service"]}
     with running.at_normal_pace():
         for number, command in enumerate(commands, 1):
             try:
-                ended = running.run(command, timeout_s=_SERVICE_S)
+                ended = running.run(command, timeout_s=_SERVICE_S, environment=environment)
             except OSError as error:
                 return Outcome(False, f"{command[0]} could not be started: {error.strerror}")
             words.append(ended.words)
@@ -93,8 +94,9 @@ def restart_service(context: Context, step: Step) -> Outcome:
 def _service_commands(system: str, service: str) -> list[list[str]]:
     """Argument lists; where there are several, only the last one's status counts (stopping what does not run fails)."""
     if system == "windows":
-        # Windows's own cmdlet waits for the stop, and starts what depends on it again, which sc.exe does not
-        words = [f"Restart-Service -Name '{service}' -Force -ErrorAction Stop"]
+        # Windows's own cmdlet waits for the stop, and starts what depends on it again, which sc.exe does not;
+        # the name comes by the environment, so that no part of it is ever read as PowerShell
+        words = [f"Restart-Service -Name $env:{_SERVICE_NAME} -Force -ErrorAction Stop"]
         shell = tools.find("powershell.exe")
         return [[shell, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", *words]] if shell else []
     if system == "macos":

@@ -91,6 +91,12 @@ def test_service_is_restarted_by_the_system_and_its_words_are_told(
     assert told[-1].state == link_pb2.JobReport.STATE_FAILED
 
 
+def test_name_of_a_windows_service_is_never_part_of_a_script(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(steps.tools, "find", lambda tool: f"C:\\{tool}")
+    ((*_, script),) = steps._service_commands("windows", "Print Spooler")
+    assert "Spooler" not in script
+
+
 def test_words_keep_their_end_and_no_control_characters() -> None:
     words = running.cut("\x1b[31m" + "x" * 5000 + " the end")
     assert len(words) == running.MAX_WORDS
