@@ -14,8 +14,8 @@ from fettle_agent.collectors import tools
 from fettle_agent.packages import Offer, Progress, Ran, Unsupported, Wanted, running
 
 _ASK_S = 120.0
-_LISTED = ("--system", "--columns=application,branch,version,commit,name")
-_COMMIT = re.compile(r"[0-9a-f]{12,64}")
+_LISTED = ("--system", "--columns=application,branch,version,commit:f,name")
+_COMMIT = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9_.-]*){0,2}")
 
 
@@ -25,7 +25,7 @@ def is_here() -> bool:
 
 
 def parse(text: str) -> Iterator[tuple[str, str, str]]:
-    """Name, commit and title of each line of a listing; commits are cut short there by flatpak itself."""
+    """Name, commit and title of each line of a listing."""
     for line in text.splitlines():
         fields = [field.strip() for field in line.split("\t")]
         if len(fields) == 5 and _NAME.fullmatch(fields[0]) and _COMMIT.fullmatch(fields[3]):
@@ -116,7 +116,7 @@ class Flatpak:
 
 
 def _installed() -> str:
-    return tools.run("flatpak", "list", "--system", "--columns=application,branch,version,active,name", timeout_s=_ASK_S)
+    return tools.run("flatpak", "list", "--system", "--columns=application,branch,version,active:f,name", timeout_s=_ASK_S)
 
 
 def _at(one: Wanted) -> tuple[str, ...]:
@@ -139,4 +139,4 @@ def _check_wanted(wanted: Sequence[Wanted]) -> None:
         if one.sha256:
             raise Unsupported("flatpak gives no file whose hash could be looked at: name the commit as the version instead.")
         if one.version and not _COMMIT.fullmatch(one.version):
-            raise Unsupported(f"The version of {one.name} must be a commit: 12 to 64 hexadecimal digits.")
+            raise Unsupported(f"The version of {one.name} must be a commit: 64 hexadecimal digits.")
