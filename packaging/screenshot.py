@@ -16,6 +16,8 @@ from pathlib import Path
 import sqlalchemy as sa
 from demo import estate
 from fettle_server import clock, config, db, migrations
+from fettle_server.change.rollouts.tables import Rollout
+from fettle_server.change.tables import Change
 from fettle_server.estate.people import actions as people
 from fettle_server.estate.people import queries as people_queries
 from fettle_server.estate.people.rules import SYSTEM, Role
@@ -91,6 +93,8 @@ def _fill(data: Path) -> tuple[str, list[Shot]]:
         storm = tx.scalar(sa.select(Incident.number).where(Incident.scope == "room"))
         inside = sa.select(Endpoint.id).join(Fault, Fault.endpoint_pk == Endpoint.pk).where(Fault.incident_number == storm)
         member = tx.scalar(inside.where(Fault.cleared_at.is_(None)).order_by(Fault.id))
+        runs = tx.scalar(sa.select(Rollout.id).where(Rollout.state == "running"))
+        waits = tx.scalar(sa.select(Change.id).where(Change.state == "proposed"))
     engine.dispose()
     assert row is not None
     return secret, [
@@ -100,6 +104,9 @@ def _fill(data: Path) -> tuple[str, list[Shot]]:
         Shot("phone", f"/incidents/{storm}", 390, 844),
         Shot("storm", f"/incidents/{storm}", 1400, 760),
         Shot("why", f"/pcs/{member}/why", 1400, 900),
+        Shot("rollout", f"/rollouts/{runs}", 1400, 900),
+        Shot("change", f"/changes/{waits}", 1400, 900),
+        Shot("compliance", "/patches/compliance", 1400, 800),
         Shot(
             "rule",
             "/proactive/rules/disk-low",

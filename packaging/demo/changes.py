@@ -63,7 +63,7 @@ def fill(tx: sa.Connection, pcs: list[Pc], staff: list[Person], now: dt.datetime
     folk = Folk(staff[0], staff[1], catriona, signing.new_key())
     public = signing.public_pem(signing.public_bytes(folk.key))
     keys.add_key(tx, SYSTEM, "Catriona, laptop in the safe", public, now - dt.timedelta(days=80))
-    since = dict(tx.execute(sa.select(Endpoint.pk, Endpoint.connected_since)).tuples().all())
+    since = {row.pk: row.connected_since for row in tx.execute(sa.select(Endpoint.pk, Endpoint.connected_since))}
     tx.execute(sa.update(Endpoint).where(Endpoint.connected).values(connected_since=now - dt.timedelta(days=9)))
     patches.look(tx, pcs, now - dt.timedelta(days=8), {})
     done = _went_well(tx, folk, now - dt.timedelta(days=7))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from fettle_server.change.jobs.tables import Job
 from fettle_server.reactive.tables import Incident
 
 pytestmark = pytest.mark.browser
@@ -22,6 +23,7 @@ def paths(served: Any) -> list[str]:
     working = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "in progress"))
     new = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.state == "new"))
     storm = served.value(sa.select(sa.func.min(Incident.number)).where(Incident.scope == "room"))
+    job = served.value(sa.select(Job.uid).where(Job.state == "failed"))
     ill, unknown = served.endpoint("ill"), served.endpoint("unknown")
     return [
         "/", "/pcs", "/pcs?q=nothing+of+that+name", f"/pcs/{ill}", f"/pcs/{unknown}?range=1h", "/incidents",
@@ -30,7 +32,9 @@ def paths(served: Any) -> list[str]:
         "/schools/2/calendar", "/schools/2/rooms", "/settings/priorities", "/account", "/account/password", "/people",
         "/enrolment", "/audit", "/proactive/rules", "/proactive/rules/disk-low", "/proactive/rules/disk-low/copy",
         "/proactive/rules/versions", f"/incidents/{storm}", "/proactive/tasks", "/proactive/forecasts", "/proactive/proofs",
-        "/settings/notices", "/there/is/no/such/page",
+        "/settings/notices", "/changes", "/changes/new?school=2", "/changes/1", "/changes/4/decide",
+        "/changes/calendar?school=2", "/changes/statistics", "/changes/templates", "/schools/2/changes",
+        "/rollouts", "/rollouts/2", "/rollouts/3", f"/jobs/{job}", "/settings/windows", "/settings/keys", "/there/is/no/such/page",
     ]  # fmt: skip
 
 
