@@ -54,15 +54,16 @@ class HandingOut:
         released, cancelled = queries.marks(tx)
         if released > self._released:
             new = queries.released_after(tx, self._released)
-            self._released = max(self._released, new[-1].number) if new else released
+            released = new[-1].number if new else released
             handouts += new
         if cancelled > self._cancelled:
             gone = queries.cancelled_after(tx, self._cancelled)
-            self._cancelled = max(self._cancelled, gone[-1].number) if gone else cancelled
+            cancelled = gone[-1].number if gone else cancelled
             cancels += gone
         wakes = queries.wakes_since(tx, self._wake, now)
-        self._wake = wakes[-1][0] if wakes else self._wake
         signed = queries.signed(tx, {one.manifest_id for one in handouts}) if handouts else {}
+        self._released, self._cancelled = released, cancelled  # only now: a store that fails above is asked again
+        self._wake = wakes[-1][0] if wakes else self._wake
         return Work(tuple(handouts), tuple(cancels), tuple((pk, macs) for _, pk, macs in wakes), signed)
 
     async def tell(self, work: Work) -> None:
