@@ -14,7 +14,8 @@ from fettle_agent.collectors import tools
 from fettle_agent.packages import Offer, Progress, Ran, Unsupported, Wanted, running
 
 _ASK_S = 120.0
-_LISTED = ("--system", "--columns=application,branch,version,commit:f,name")
+_LISTED = ("--system", "--columns=application,branch,origin,version,name")
+_ORIGIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9_.-]*){0,2}")
 
@@ -25,22 +26,26 @@ def is_here() -> bool:
 
 
 def parse(text: str) -> Iterator[tuple[str, str, str]]:
-    """Name, commit and title of each line of a listing."""
+    """Name, origin and title of each line of a listing."""
     for line in text.splitlines():
         fields = [field.strip() for field in line.split("\t")]
-        if len(fields) == 5 and _NAME.fullmatch(fields[0]) and _COMMIT.fullmatch(fields[3]):
-            yield f"{fields[0]}//{fields[1]}", fields[3], " ".join(field for field in (fields[4], fields[2]) if field)[:300]
+        if len(fields) == 5 and _NAME.fullmatch(fields[0]) and _ORIGIN.fullmatch(fields[2]):
+            yield f"{fields[0]}//{fields[1]}", fields[2], " ".join(field for field in (fields[4], fields[3]) if field)[:300]
 
 
 def offers() -> tuple[Offer, ...]:
-    """Every update that flatpak knows of from its cache.
+    """Every update that flatpak knows of from its cache; where that is empty, as after an update, its remotes are asked.
 
     Raises:
         CollectError: flatpak failed.
     """
-    updates = tools.run("flatpak", "remote-ls", "--updates", "--cached", *_LISTED, timeout_s=_ASK_S)
-    there = {name: commit for name, commit, _ in parse(_installed())}
-    return tuple(Offer("flatpak", name, commit, there.get(name, ""), title) for name, commit, title in parse(updates))
+    words = ("remote-ls", "--updates", *_LISTED)
+    status, listing = tools.ended("flatpak", *words, "--cached", timeout_s=_ASK_S)
+    found = []
+    for name, origin, title in parse(tools.run("flatpak", *words, timeout_s=_ASK_S) if status else listing):
+        commit = _commit("remote-info", "--system", "--show-commit", origin, name)
+        found.append(Offer("flatpak", name, commit, _commit("info", "--system", "--show-commit", name), title))
+    return tuple(offer for offer in found if offer.version)
 
 
 class Flatpak:
@@ -62,9 +67,8 @@ class Flatpak:
     def installed(self, names: Sequence[str]) -> dict[str, str]:
         """As Provider; a name is ID or ID//BRANCH."""
         _check(names)
-        there = {name: commit for name, commit, _ in parse(_installed())}
-        there |= {name.partition("//")[0]: commit for name, commit in there.items()}
-        return {name: there[name] for name in names if name in there}
+        there = {name: _commit("info", "--system", "--show-commit", name) for name in names}
+        return {name: commit for name, commit in there.items() if commit}
 
     def touched(self, wanted: Sequence[Wanted], *, only_upgrade: bool, allow_downgrade: bool) -> tuple[str, ...]:
         """As Provider: flatpak plans nothing beforehand."""
@@ -115,8 +119,10 @@ class Flatpak:
         raise Unsupported("flatpak has no setting for a local cache of its downloads.")
 
 
-def _installed() -> str:
-    return tools.run("flatpak", "list", "--system", "--columns=application,branch,version,active:f,name", timeout_s=_ASK_S)
+def _commit(*words: str) -> str:
+    """The whole commit that flatpak tells, for its listings cut it short; empty where it knows no such application."""
+    said = tools.run("flatpak", *words, timeout_s=_ASK_S, accept=None).strip()
+    return said if _COMMIT.fullmatch(said) else ""
 
 
 def _at(one: Wanted) -> tuple[str, ...]:
