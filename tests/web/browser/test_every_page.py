@@ -34,7 +34,9 @@ def paths(served: Any) -> list[str]:
         "/proactive/rules/versions", f"/incidents/{storm}", "/proactive/tasks", "/proactive/forecasts", "/proactive/proofs",
         "/settings/notices", "/changes", "/changes/new?school=2", "/changes/1", "/changes/4/decide",
         "/changes/calendar?school=2", "/changes/statistics", "/changes/templates", "/schools/2/changes",
-        "/rollouts", "/rollouts/2", "/rollouts/3", f"/jobs/{job}", "/settings/windows", "/settings/keys", "/there/is/no/such/page",
+        "/rollouts", "/rollouts/2", "/rollouts/3", f"/jobs/{job}", "/settings/windows", "/settings/keys",
+        "/patches", "/patches/1", "/patches/compliance", f"/pcs/{ill}/patches", "/library", "/library/builds",
+        "/there/is/no/such/page",
     ]  # fmt: skip
 
 
