@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fettle_server.change import record
+from fettle_server.change.jobs.tables import Job
 from fettle_server.change.manifests.queries import why_not_ready
 from fettle_server.change.rollouts import following, handing, health, places, reaching, stopping
 from fettle_server.change.rollouts.gate import Compared, Tally, judge
@@ -52,7 +53,8 @@ def live(tx: sa.Connection, now: dt.datetime) -> list[int]:
     silent = sa.exists().where(
         RolloutTarget.rollout_id == Rollout.id,
         RolloutTarget.state.in_((TargetState.WAITING, TargetState.RUNNING, TargetState.SILENT)),
-        RolloutTarget.job_id.is_not(None),
+        RolloutTarget.job_id == Job.id,
+        Job.ended_at.is_(None),
     )
     recent = sa.and_(
         Rollout.state.in_((RolloutState.FINISHED, RolloutState.CANCELLED)),
