@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fettle_protocol import signing
 from fettle_server.change.jobs import actions as jobs
 from fettle_server.change.jobs.rules import JobState, Report, Told
@@ -54,7 +55,7 @@ class Folk:
     proposer: Person
     peer: Person
     approver: Person
-    key: signing.Ed25519PrivateKey
+    key: Ed25519PrivateKey
 
 
 def fill(tx: sa.Connection, pcs: list[Pc], staff: list[Person], now: dt.datetime) -> None:

@@ -216,7 +216,7 @@ def _column(
     now: dt.datetime,
 ) -> Column:
     total = sum(sum(counts.values()) for counts in by_school.values())
-    shown = ()
+    shown: tuple[rings.Mark, ...] = ()
     if 0 < total <= rings.MARKS_MOST:
         rows = queries.targets(tx, person, view.row.id, now, ring=ring.number, limit=rings.MARKS_MOST).rows
         shown = tuple(
