@@ -19,7 +19,8 @@ class Message(NamedTuple):
     """Something that people may want to hear of.
 
     `kind` is "incident.opened", "incident.reopened", "incident.resolved", "incident.promoted", "incident.escalated", "proof",
-    "problem", "change.notice", "change.reminder", "change.approval" or "change.halted" (these with `change_id`); `text` what is known beyond the title. `school_id` None: several schools, or none.
+    "problem", "change.notice", "change.reminder", "change.approval" or "change.halted" (these with `change_id`); `text` what
+    is known beyond the title. `school_id` None: several schools, or none.
     """
 
     kind: str

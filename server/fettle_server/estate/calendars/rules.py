@@ -153,7 +153,7 @@ class Calendar:
         )
 
     def moments(self, date: dt.date, from_minute: int, to_minute: int) -> tuple[_Span, ...]:
-        """The moments between two minutes of a day's wall clock at the school: two pieces where the clock is put back within."""
+        """The moments between two minutes of a day's wall clock at the school: two pieces where the clock is put back."""
         return _spans(self.zone, date, from_minute, to_minute)
 
     def next_open(self, at: dt.datetime) -> dt.datetime | None:
