@@ -49,6 +49,9 @@ class _Target:
     why: str = ""
 
 
+_HALF = ("unpacked", "half-configured", "half-installed", "triggers-awaited", "triggers-pending")
+
+
 class Apt:
     """The Provider of Debian and its kin; `root` is where this machine's files are (tests have one of their own)."""
 
@@ -94,12 +97,12 @@ class Apt:
 
     def install(self, wanted: Sequence[Wanted], *, only_upgrade: bool, allow_downgrade: bool, progress: Progress) -> Ran:
         """As Provider; a version that the repository has dropped is taken from what was kept."""
+        mended = self.mend()  # first: what was cut off while it was configured has its new version's number already
         targets = self._targets(wanted, only_upgrade=only_upgrade)
         if not targets:
-            return Ran(True, "Nothing to do: each of these packages is at that version or a newer one, or not installed.", 0)
+            return running.joined(mended, self._left_alone(wanted))
         if any(target.why for target in targets):
-            return self._install(targets, (), progress)
-        mended = self.mend()
+            return running.joined(mended, self._install(targets, (), progress))
         flags = _flags(only_upgrade=only_upgrade, allow_downgrade=allow_downgrade)
         return running.joined(mended, self._install(targets, ("--no-remove", *flags), progress))
 
@@ -151,6 +154,15 @@ class Apt:
         names = [line.partition("\t")[0] for line in broken.splitlines() if line.endswith("\treinstreq")]
         files = [path for name in names for path in self._kept.of(name)[:1]]
         return [running.run("dpkg", *_CONFFILES, "-i", *map(str, files))] if files else []
+
+    def _left_alone(self, wanted: Sequence[Wanted]) -> Ran:
+        """There is nothing to install; a failure where one of the packages is there but was never set up to its end."""
+        words = ("-W", "-f", r"${Package} ${db:Status-Status}\n", "--", *(one.name for one in wanted))
+        states = tools.run("dpkg-query", *words, timeout_s=30, accept=None).splitlines()
+        half = [name for name, _, state in (line.partition(" ") for line in states) if state in _HALF]
+        if half:
+            return Ran(False, f"{', '.join(half)}: unpacked, but its own set-up does not come to its end.", 1)
+        return Ran(True, "Nothing to do: each of these packages is at that version or a newer one, or not installed.", 0)
 
     def _is_unfinished(self) -> bool:
         with contextlib.suppress(OSError):
