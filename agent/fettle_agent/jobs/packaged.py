@@ -1,12 +1,14 @@
 """Steps on packages, by whichever package manager the order names; and the way back to what was there before.
 
-Owns the record of former versions: before a manifest first touches a package, what is installed is written down, and
-the package manager is asked to keep it. RESTORE brings back exactly that, and says in words what cannot be.
+Owns the record of former versions: before a manifest first touches a package, or one that comes or goes along with it, what is
+installed is written down, and the package manager is asked to keep it. RESTORE brings back exactly that, and says in words what
+cannot be.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fettle_protocol.steps import StepKind
@@ -31,13 +33,16 @@ def install(context: Context, step: Step) -> Outcome:
     wanted = _wanted(step)
     only_upgrade, downgrade = step["kind"] == StepKind.UPGRADE, bool(step.get("allow_downgrade"))
 
+    lists = _refreshed(provider)  # before all else: what comes along is planned from the lists
+
     def act() -> tuple[Ran, ...]:
-        lists = _refreshed(provider)
-        progress = context.progress
-        ran = provider.install(wanted, only_upgrade=only_upgrade, allow_downgrade=downgrade, progress=progress)
+        ran = provider.install(wanted, only_upgrade=only_upgrade, allow_downgrade=downgrade, progress=context.progress)
         return (ran,) if lists.worked or ran.worked else (lists, ran)
 
-    return _changing(context, provider, [one.name for one in wanted], act)
+    def along() -> tuple[str, ...]:
+        return provider.touched(wanted, only_upgrade=only_upgrade, allow_downgrade=downgrade)
+
+    return _changing(context, provider, [one.name for one in wanted], act, along)
 
 
 def remove(context: Context, step: Step) -> Outcome:
@@ -46,7 +51,9 @@ def remove(context: Context, step: Step) -> Outcome:
     if provider is None:
         return _not_here(step)
     names = _names(step)
-    return _changing(context, provider, names, lambda: (provider.remove(names, context.progress),))
+    return _changing(
+        context, provider, names, lambda: (provider.remove(names, context.progress),), lambda: provider.taken_along(names)
+    )
 
 
 def hold(context: Context, step: Step) -> Outcome:
@@ -87,20 +94,54 @@ def _restored(context: Context, name: str, formers: Sequence[Former]) -> Outcome
     if provider is None:
         return _not_here({"provider": name})
     names = [one.name for one in formers]
-    now = _installed(provider, names)
-    back = [Wanted(one.name, one.version) for one in formers if one.version and now.get(one.name) != one.version]
-    gone = [one.name for one in formers if not one.version and one.name in now]
+    stays: dict[str, str] = {}
 
     def act() -> tuple[Ran, ...]:
-        done = [Ran(True, "", 0)]
-        if gone:
-            done.append(provider.remove(gone, lambda percent: context.progress(percent // 2)))
-        if back:
-            done.append(provider.install(back, only_upgrade=False, allow_downgrade=True, progress=context.progress))
-        return tuple(done)
+        done = _put_back(context, provider, formers)
+        gone, needed = _to_take_off(provider, formers)
+        stays.update(needed)
+        return (*done, provider.remove(gone, context.progress)) if gone else done
 
-    outcome = _changing(context, provider, names, act)
-    return _judged(outcome, formers, _installed(provider, names))
+    outcome = _changing(context, provider, names, act, lambda: ())
+    return _judged(outcome, [replace(one, why=stays.get(one.name, one.why)) for one in formers], provider.installed(names))
+
+
+def _put_back(context: Context, provider: Provider, formers: Sequence[Former]) -> tuple[Ran, ...]:
+    """Install the former versions, before anything is taken off: what is new may be needed by what is there until then.
+
+    Where that fails they are let go of, for the order may have held them, and what is new goes first: it may stand in the way.
+    """
+    now = provider.installed([one.name for one in formers])
+    back = [Wanted(one.name, one.version) for one in formers if one.version and now.get(one.name) != one.version]
+    if not back:
+        return (Ran(True, "", 0),)
+
+    def install() -> Ran:
+        return provider.install(back, only_upgrade=False, allow_downgrade=True, progress=context.progress)
+
+    first = install()
+    if first.worked:
+        return (first,)
+    held = [one.name for one in back if one.name in now]
+    freed = [_tried(lambda: provider.hold(held, held=False))] if held else []
+    gone, _ = _to_take_off(provider, formers)
+    removed = [provider.remove(gone, context.progress)] if gone else []
+    return (first, *freed, *removed, install())
+
+
+def _to_take_off(provider: Provider, formers: Sequence[Former]) -> tuple[list[str], dict[str, str]]:
+    """What was not there before and can go, and why the others stay: something that came by other ways needs them now."""
+    known = {one.name for one in formers}
+    now = provider.installed(sorted(known))
+    gone, needed = [], {}
+    for one in formers:
+        if not one.version and one.name in now:
+            strangers = sorted(set(provider.taken_along([one.name])) - known)
+            if strangers:
+                needed[one.name] = f"{', '.join(strangers[:5])} would go with it, which that order did not bring."
+            else:
+                gone.append(one.name)
+    return gone, needed
 
 
 def _judged(outcome: Outcome, formers: Sequence[Former], now: Mapping[str, str]) -> Outcome:
@@ -115,28 +156,32 @@ def _judged(outcome: Outcome, formers: Sequence[Former], now: Mapping[str, str])
     return Outcome(not missed, cut("\n".join([outcome.words, *lines])), outcome.result)
 
 
-def _changing(context: Context, provider: Provider, names: Sequence[str], act: Callable[[], Iterable[Ran]]) -> Outcome:
-    """Do it with a record of the versions before and after."""
+def _changing(
+    context: Context,
+    provider: Provider,
+    named: Sequence[str],
+    act: Callable[[], Iterable[Ran]],
+    along: Callable[[], Iterable[str]],
+) -> Outcome:
+    """Do it with a record of the versions before and after, of what comes or goes along too."""
     try:
-        before = _installed(provider, names)
+        names = list(dict.fromkeys([*named, *along()]))
+        before = provider.installed(names)
         reasons = _kept(provider, [name for name in names if name in before])
         context.book.keep_former(
             context.manifest_id, [Former(provider.name, name, before.get(name, ""), reasons.get(name, "")) for name in names]
         )
         ran = tuple(act())
-        after = _installed(provider, names)
+        after = provider.installed(names)
     except (Unsupported, CollectError, OSError) as error:
         return Outcome(False, str(error), {"rescan": True})
     packages = [
         {"provider": provider.name, "name": name, "before": before.get(name, ""), "after": after.get(name, "")}
         for name in names
+        if name in named or before.get(name) != after.get(name)
     ]
     words = cut("\n".join(one.words for one in ran if one.words))
     return Outcome(all(one.worked for one in ran[-1:]), words, {"packages": packages, "rescan": True})
-
-
-def _installed(provider: Provider, names: Sequence[str]) -> Mapping[str, str]:
-    return provider.installed(names)
 
 
 def _kept(provider: Provider, names: Sequence[str]) -> Mapping[str, str]:

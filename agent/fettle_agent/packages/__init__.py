@@ -81,6 +81,9 @@ class Provider(Protocol):
         these, so ask `installed` and `keep_former` for them before an install.
         """
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """The names of all that taking those off would take off, because they need them; empty where it cannot be planned."""
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """Fetch what an install would need, without installing; refuses a file whose sha256 is another."""
 

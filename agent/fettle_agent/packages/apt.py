@@ -85,6 +85,14 @@ class Apt:
         except CollectError:
             return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        there = self._there(names)
+        try:
+            return apt_offers.changes(tools.run(*apt_offers.PLAN, "remove", "--", *there, timeout_s=running.QUERY_S))
+        except CollectError:
+            return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         return self._install(self._targets(wanted, only_upgrade=False), ("--download-only", "--allow-downgrades"), progress)

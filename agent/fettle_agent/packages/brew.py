@@ -86,6 +86,10 @@ class Brew:
         """As Provider: Homebrew prints no plan that could be read."""
         return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         return _brew("fetch", "--", *self._newest(wanted))

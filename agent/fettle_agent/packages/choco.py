@@ -87,6 +87,10 @@ class Choco:
         """As Provider: Chocolatey does not print a plan that could be read."""
         return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider.
 

@@ -64,6 +64,14 @@ class Dnf:
         words = (*self._options, "--assumeno", "install", "--", *said)
         return dnf_offers.changes(tools.run("dnf", *words, timeout_s=running.QUERY_S, accept=None))
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        there = self._there(names)
+        if not there:
+            return ()
+        words = (*self._options, "--setopt=clean_requirements_on_remove=False", "--assumeno", "remove", "--", *there)
+        return dnf_offers.changes(tools.run("dnf", *words, timeout_s=running.QUERY_S, accept=None))
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         return self._install(self._chosen(wanted, only_upgrade=False), ("--downloadonly",))

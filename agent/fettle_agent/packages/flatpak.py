@@ -74,6 +74,10 @@ class Flatpak:
         """As Provider: flatpak plans nothing beforehand."""
         return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         _check_wanted(wanted)

@@ -95,6 +95,10 @@ class Snap:
         """As Provider: snapd plans nothing beforehand."""
         return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider.
 

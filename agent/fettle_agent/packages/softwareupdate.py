@@ -80,6 +80,10 @@ class SoftwareUpdate:
         """As Provider."""
         return tuple(one.name for one in wanted)
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         return _run("--download", *_labels(wanted))

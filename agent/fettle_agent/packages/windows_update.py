@@ -206,6 +206,10 @@ class WindowsUpdate:
         """As Provider: an update brings no other along that its name does not cover."""
         return tuple(one.name for one in wanted)
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider."""
         return self._act("download", wanted, "IsInstalled=0")

@@ -103,6 +103,10 @@ class Winget:
         """As Provider: winget plans nothing beforehand."""
         return ()
 
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        """As Provider."""
+        return ()
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         """As Provider.
 

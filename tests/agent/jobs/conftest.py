@@ -86,6 +86,12 @@ class FilePackages:
     def installed(self, names: Sequence[str]) -> dict[str, str]:
         return {name: version for name, version in self._read().items() if name in names}
 
+    def touched(self, wanted: Sequence[Wanted], *, only_upgrade: bool, allow_downgrade: bool) -> tuple[str, ...]:
+        return tuple(one.name for one in wanted)
+
+    def taken_along(self, names: Sequence[str]) -> tuple[str, ...]:
+        return tuple(names)
+
     def download(self, wanted: Sequence[Wanted], progress: Progress) -> Ran:
         return Ran(True, "", 0)
 

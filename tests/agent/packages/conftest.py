@@ -63,7 +63,7 @@ class Debian:
         (self.repository / "Release").write_text(self._tool("apt-ftparchive", "release", ".", cwd=self.repository))
         assert self.apt.refresh().worked
 
-    def build(self, name: str, version: str, *, postinst: str = "", depends: str = "") -> Path:
+    def build(self, name: str, version: str, *, postinst: str = "", depends: str = "", breaks: str = "") -> Path:
         """A package that owns one file, which holds its version."""
         tree = self.root.parent / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
@@ -72,6 +72,7 @@ class Debian:
         (tree / "DEBIAN/control").write_text(
             f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Fettle <fettle@example.invalid>\n"
             + (f"Depends: {depends}\n" if depends else "")
+            + (f"Breaks: {breaks}\n" if breaks else "")
             + f"Description: The {name} of a test\n"
         )
         if postinst:
