@@ -16,7 +16,7 @@ _KINDS = {
     "graded": "changed its priority",
     "promoted": "found that its cause is wider",
     "merged": "made it part of a wider incident",
-    "change": "spoke of a change",
+    "change": "put a change beside it",
     "comes and goes": "saw that it comes and goes",
 }
 _LEVELS = {

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from fettle_server.change.requests.proceedings import may_everywhere, proceedings, sees_change, who, why_not
 from fettle_server.change.requests.rules import STEP_WORDS, Proceeding, next_steps
 from fettle_server.change.requests.views import ApprovalRow, ChangeDetail, ChangeRow, EntryRow, LinkedIncident, RolloutLine
+from fettle_server.change.rollouts.plans import When
 from fettle_server.change.rollouts.rules import DONE, TargetState
 from fettle_server.change.rollouts.tables import Rollout, RolloutTarget
 from fettle_server.change.rules import BEFORE, OVER, ChangeKind, ChangeState, Step
@@ -100,11 +101,12 @@ def change(tx: sa.Connection, person: Person, change_id: int) -> ChangeDetail | 
         approvals=_approvals(tx, person, row),
         entries=_entries(tx, change_id),
         incidents=_incidents(tx, person, change_id),
-        rollouts=tuple(line for line, _ in rollouts),
+        rollouts=tuple(line for line, _, _ in rollouts),
         steps=tuple(rollouts[0][1]) if rollouts else (),
         may_review=state is ChangeState.REVIEW and may[Act.RUN_ROLLOUT],
         may_withdraw=state in BEFORE - {ChangeState.SCHEDULED} and (own or may[Act.APPROVE_CHANGE]),
         may_link=may[Act.PROPOSE_CHANGE],
+        any_time=bool(rollouts) and rollouts[0][2].get("when") == When.ANY_TIME,
     )
 
 
@@ -224,7 +226,8 @@ def _incidents(tx: sa.Connection, person: Person, change_id: int) -> tuple[Linke
     return tuple(LinkedIncident(*row[:-1]) for row in rows if row.school_id is None or sees(person, row.school_id))
 
 
-def _rollouts(tx: sa.Connection, change_id: int) -> list[tuple[RolloutLine, list[dict[str, Any]]]]:
+def _rollouts(tx: sa.Connection, change_id: int) -> list[tuple[RolloutLine, list[dict[str, Any]], dict[str, Any]]]:
+    """Its rollouts, the first one first: each with its steps and its plan."""
     counted = (
         sa.select(
             RolloutTarget.rollout_id,
@@ -235,7 +238,7 @@ def _rollouts(tx: sa.Connection, change_id: int) -> list[tuple[RolloutLine, list
         .group_by(RolloutTarget.rollout_id)
         .subquery()
     )
-    columns = (Rollout.id, Rollout.direction, Rollout.state, Rollout.why, Rollout.steps)
+    columns = (Rollout.id, Rollout.direction, Rollout.state, Rollout.why, Rollout.steps, Rollout.plan)
     rows = tx.execute(
         sa.select(*columns, counted.c.pcs, counted.c.done, counted.c.failed)
         .outerjoin(counted, counted.c.rollout_id == Rollout.id)
@@ -244,7 +247,11 @@ def _rollouts(tx: sa.Connection, change_id: int) -> list[tuple[RolloutLine, list
         .limit(50)
     )
     return [
-        (RolloutLine(row.id, row.direction, row.state, row.why, row.pcs or 0, row.done or 0, row.failed or 0), list(row.steps))
+        (
+            RolloutLine(row.id, row.direction, row.state, row.why, row.pcs or 0, row.done or 0, row.failed or 0),
+            list(row.steps),
+            dict(row.plan),
+        )
         for row in rows
     ]
 

@@ -160,6 +160,8 @@ class ChangeDetail:
     may_review: bool
     may_withdraw: bool
     may_link: bool
+    any_time: bool
+    """It does not wait for the schools' windows: in lessons too."""
 
 
 @dataclass(frozen=True, slots=True)
