@@ -101,7 +101,7 @@ def _beginning(chosen: Sequence[UpdateView]) -> dict[str, str]:
     """A title and a reason to begin with, so that a routine change needs no typing."""
     if not chosen:
         return {"kind": "normal", "do": "install"}
-    names = sorted({one.name for one in chosen})
+    names = sorted({one.title or one.name for one in chosen})
     title = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
     holes = sorted({cve for one in chosen for cve in one.cves})
     due = min((one.due_on for one in chosen if one.due_on is not None), default=None)
