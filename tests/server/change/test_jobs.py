@@ -285,3 +285,42 @@ def test_no_reports_undo_what_a_pc_said_it_did(state: JobState, reports: list[To
         assert state not in BEGUN or after not in NOT_BEGUN | {JobState.CANCELLED, JobState.REFUSED, JobState.EXPIRED}
         assert after is state or says_anything(state, told)
         state = after
+
+
+def test_what_a_pc_says_under_a_jobs_former_name_counts_and_its_cancel_still_goes_out(store: Any) -> None:
+    scene = Scene(store)
+    old = scene.uids[0]
+    scene.release()
+    with store.begin() as tx:
+        actions.cancel(tx, scene.ids, "A freeze.", NOW)
+        assert actions.renew(tx, scene.ids, NOW) == scene.ids
+    new = scene.row().uid
+    assert new != old
+    assert scene.owed() == ([], [old])
+    with store.begin() as tx:
+        assert [one.uid for one in queries.cancelled_after(tx, 0)] == [old]
+    scene.tell(Told.RECEIVED, Told.REFUSED)  # of the old one, late: nothing of it keeps the new one from going out
+    assert scene.row().state == JobState.WAITING
+    scene.tell(Told.CANCELLED)
+    assert scene.owed() == ([], [])
+    assert scene.row().state == JobState.WAITING
+
+    scene.release()
+    assert scene.owed() == ([new], [])
+    scene.tell(Told.STARTED, Told.DONE)  # it had begun the first one all the same
+    assert scene.row().state == JobState.DONE
+    scene.tell(Report(new, Told.REFUSED, why="Done already."))
+    assert scene.row().state == JobState.DONE
+    entries = store.rows(sa.select(JobEntry.state).where(JobEntry.job_id == scene.ids[0]))
+    assert [entry.state for entry in entries] == ["started", "done"]
+
+
+def test_nobody_speaks_under_another_pcs_former_name(store: Any) -> None:
+    scene = Scene(store, 2)
+    scene.release()
+    with store.begin() as tx:
+        actions.cancel(tx, scene.ids, "A freeze.", NOW)
+        actions.renew(tx, scene.ids, NOW)
+    scene.tell(Told.STARTED, Told.DONE, Told.CANCELLED, pk=scene.pks[1])
+    assert scene.row().state == JobState.WAITING
+    assert scene.uids[0] in scene.owed()[1]

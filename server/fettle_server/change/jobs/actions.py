@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from fettle_server.change.jobs.reporting import report
 from fettle_server.change.jobs.rules import BEGUN, NOT_BEGUN, JobError, JobState
-from fettle_server.change.jobs.tables import Job, JobMark, Wake
+from fettle_server.change.jobs.tables import Job, JobFormerUid, JobMark, Wake
 from fettle_server.db import as_json, bulk_insert, bulk_update, insert_into, to_ms
 from fettle_server.estate.people.rules import Act, Person, demand, sees
 from fettle_server.journal import actions as journal
@@ -43,6 +43,7 @@ _RENEW = bulk_update(
     Job, Job.id, "uid", "state", "why", "released_number", "cancel_number", "start_at", "until_at", "released_at",
     "received_at", "ended_at",
 )  # fmt: skip
+_FORMER = bulk_insert(JobFormerUid, "uid", "job_id", "endpoint_pk", "cancel_number")
 _ASK = bulk_insert(Wake, "endpoint_pk", "macs", "asked_at")
 
 
@@ -93,14 +94,18 @@ def cancel(tx: sa.Connection, job_ids: Sequence[int], reason: str, now: dt.datet
 def renew(tx: sa.Connection, job_ids: Sequence[int], now: dt.datetime) -> list[int]:
     """Let cancelled jobs that never began wait again, under a new name; returns which.
 
-    Agents know the manifest too, so one that did begin the old job without our knowing does not do it twice.
+    Agents know the manifest too, so one that did begin the old job without our knowing does not do it twice; what it says
+    under the old name still counts, and a cancel of it that was not heard yet still goes out.
     """
-    found: list[int] = []
+    found: list[Any] = []
+    columns = (Job.id, Job.uid, Job.endpoint_pk, Job.cancel_number, Job.released_number)
     for chunk in _chunks(sorted(set(job_ids))):
         never = (Job.id.in_(chunk), Job.state == JobState.CANCELLED, Job.started_at.is_(None), Job.expires_at > now)
-        found += tx.scalars(sa.select(Job.id).where(*never).order_by(Job.id).with_for_update())
-    _RENEW.run(tx, [(job_id, uuid.uuid4().hex, JobState.WAITING.value, _NOT_YET, 0, 0, *(None,) * 5) for job_id in found])
-    return found
+        found += tx.execute(sa.select(*columns).where(*never).order_by(Job.id).with_for_update()).all()
+    _FORMER.run(tx, [(row.uid, row.id, row.endpoint_pk, row.cancel_number) for row in found if row.released_number])
+    ids = [row.id for row in found]
+    _RENEW.run(tx, [(job_id, uuid.uuid4().hex, JobState.WAITING.value, _NOT_YET, 0, 0, *(None,) * 5) for job_id in ids])
+    return ids
 
 
 def cancel_by_hand(tx: sa.Connection, person: Person, uid: str, reason: str, now: dt.datetime) -> None:

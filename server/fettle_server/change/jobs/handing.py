@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from fettle_server.change.jobs.rules import JobState
-from fettle_server.change.jobs.tables import Job, JobMark, Wake
+from fettle_server.change.jobs.tables import Job, JobFormerUid, JobMark, Wake
 from fettle_server.change.jobs.views import Cancelled, Handout, Signed
 from fettle_server.change.manifests.tables import Manifest
 from fettle_server.db import to_ms
@@ -19,6 +19,12 @@ _CHUNK = 5000
 _IS_RELEASED = Job.state == JobState.RELEASED.value
 _HANDOUT = (Job.released_number, Job.endpoint_pk, Job.uid, Job.manifest_id, Job.start_at, Job.until_at, Job.exam)
 _CANCELLED = (Job.cancel_number, Job.endpoint_pk, Job.uid, Job.why)
+_FORMER = (
+    JobFormerUid.cancel_number,
+    JobFormerUid.endpoint_pk,
+    JobFormerUid.uid,
+    sa.literal("It was taken back, and comes anew."),
+)
 
 
 def marks(tx: sa.Connection) -> tuple[int, int]:
@@ -35,8 +41,7 @@ def released_after(tx: sa.Connection, number: int, limit: int = 20_000) -> list[
 
 def cancelled_after(tx: sa.Connection, number: int, limit: int = 20_000) -> list[Cancelled]:
     """Jobs cancelled after that mark that had been handed out, in order."""
-    found = sa.select(*_CANCELLED).where(Job.cancel_number > number).order_by(Job.cancel_number).limit(limit)
-    return [Cancelled(*row) for row in tx.execute(found)]
+    return _cancels(tx, (Job.cancel_number > number,), (JobFormerUid.cancel_number > number,), limit)
 
 
 def for_endpoints(tx: sa.Connection, endpoint_pks: Sequence[int]) -> tuple[list[Handout], list[Cancelled]]:
@@ -47,9 +52,17 @@ def for_endpoints(tx: sa.Connection, endpoint_pks: Sequence[int]) -> tuple[list[
         mine = Job.endpoint_pk.in_(chunk)
         released = sa.select(*_HANDOUT).where(mine, _IS_RELEASED).order_by(Job.released_number)
         handouts += [_handout(row) for row in tx.execute(released)]
-        cancelled = sa.select(*_CANCELLED).where(mine, Job.cancel_number > 0).order_by(Job.cancel_number)
-        cancels += [Cancelled(*row) for row in tx.execute(cancelled)]
+        former = (JobFormerUid.endpoint_pk.in_(chunk), JobFormerUid.cancel_number > 0)
+        cancels += _cancels(tx, (mine, Job.cancel_number > 0), former)
     return handouts, cancels
+
+
+def _cancels(tx: sa.Connection, job: Any, former: Any, limit: int | None = None) -> list[Cancelled]:
+    """Cancels of jobs' present and of their former names, in order."""
+    of_jobs = tx.execute(sa.select(*_CANCELLED).where(*job).order_by(Job.cancel_number).limit(limit))
+    of_former = tx.execute(sa.select(*_FORMER).where(*former).order_by(JobFormerUid.cancel_number).limit(limit))
+    found = [Cancelled(*row) for row in (*of_jobs, *of_former)]
+    return sorted(found, key=lambda one: one.number)[:limit]
 
 
 def signed(tx: sa.Connection, manifest_ids: Collection[int]) -> dict[int, Signed]:

@@ -12,8 +12,8 @@ from fettle_protocol.manifests import Manifest as Said
 from fettle_protocol.manifests import decode
 from fettle_protocol.steps import StepKind
 
-from fettle_server.change.jobs.rules import ENDS, JobState, Report, Told, follow, says_anything
-from fettle_server.change.jobs.tables import Job, JobEntry
+from fettle_server.change.jobs.rules import ENDS, JobState, Report, Told, follow, says_anything, tells_of_a_run
+from fettle_server.change.jobs.tables import Job, JobEntry, JobFormerUid
 from fettle_server.change.manifests.tables import Manifest
 from fettle_server.change.patches import actions as patches
 from fettle_server.change.patches.rules import PatchState
@@ -60,7 +60,9 @@ class _Life:
     results: list[Report] = field(default_factory=list)
 
     def take(self, at: dt.datetime, said: Report) -> None:
-        """Fold one report in; one that says nothing new changes nothing."""
+        """Fold one report in; one that says nothing new changes nothing. Under a former name only a run counts."""
+        if said.job != self.uid and not tells_of_a_run(said.told):
+            return
         if said.told is Told.CANCELLED:
             self.cancel_number = 0  # it was heard
         if not says_anything(self.state, said.told):
@@ -96,18 +98,34 @@ class _Life:
 
 def report(tx: sa.Connection, reports: Sequence[tuple[int, dt.datetime, Report]], now: dt.datetime) -> None:
     """Take agents' reports (endpoint pk, when it happened, what), in their order; what is no job of its own is dropped."""
-    lives = _lives(tx, {said.job for _, _, said in reports})
-    ended_before = {life.id for life in lives.values() if life.state in ENDS}
+    present = _present(tx, {said.job for _, _, said in reports})
+    by_uid = _lives(tx, set(present.values()))
+    lives = by_uid.values()
+    ended_before = {life.id for life in lives if life.state in ENDS}
+    heard = set()
     for pk, at, said in reports:
-        life = lives.get(said.job)
+        life = by_uid.get(present[said.job])
         if life is not None and life.endpoint_pk == pk:
             life.take(at, said)
-    _MOVE.run(tx, [life.row(to_ms(now)) for life in lives.values()])
-    _ENTER.run(tx, [entry for life in lives.values() for entry in life.entries])
-    _keep_results(tx, [life for life in lives.values() if life.results])
-    _tell_patches(tx, [life for life in lives.values() if life.steps], now)
-    in_trouble = [life for life in lives.values() if life.state in _TROUBLE and life.id not in ended_before]
+            if said.told is Told.CANCELLED and said.job != life.uid:
+                heard.add(said.job)
+    if heard:
+        tx.execute(sa.update(JobFormerUid).where(JobFormerUid.uid.in_(heard)).values(cancel_number=0))
+    _MOVE.run(tx, [life.row(to_ms(now)) for life in lives])
+    _ENTER.run(tx, [entry for life in lives for entry in life.entries])
+    _keep_results(tx, [life for life in lives if life.results])
+    _tell_patches(tx, [life for life in lives if life.steps], now)
+    in_trouble = [life for life in lives if life.state in _TROUBLE and life.id not in ended_before]
     journal.record_all(tx, [_line(life, now) for life in in_trouble])
+
+
+def _present(tx: sa.Connection, uids: Collection[str]) -> dict[str, str]:
+    """Each uid's job's present one: itself, unless the job has had another since."""
+    found = {uid: uid for uid in uids}
+    for chunk in _chunks(sorted(uids)):
+        joined = sa.select(JobFormerUid.uid, Job.uid).join(Job, Job.id == JobFormerUid.job_id)
+        found |= {row[0]: row[1] for row in tx.execute(joined.where(JobFormerUid.uid.in_(chunk)))}
+    return found
 
 
 def _lives(tx: sa.Connection, uids: Collection[str]) -> dict[str, _Life]:

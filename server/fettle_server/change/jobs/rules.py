@@ -103,6 +103,11 @@ def follow(state: JobState, told: Told) -> JobState:
     return said
 
 
+def tells_of_a_run(told: Told) -> bool:
+    """True for what only an agent says that has begun the job."""
+    return _BY_TOLD[told] in _BEGAN
+
+
 def says_anything(state: JobState, told: Told) -> bool:
     """False for a report that adds nothing to a job in that state: one that came twice, or after the end."""
     return follow(state, told) is not state or (state not in ENDS and told not in (Told.RECEIVED, Told.CANCELLED))

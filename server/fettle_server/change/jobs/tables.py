@@ -60,6 +60,24 @@ class Job(Model):
     result: Mapped[dict[str, Any] | None] = mapped_column(sa.JSON)
 
 
+class JobFormerUid(Model):
+    """A uid that a job had before it was taken back and let wait anew: what its PC still says under it counts.
+
+    `cancel_number` is its cancel's (0: its PC heard of it, or never had it).
+    """
+
+    __tablename__ = "job_former_uids"
+    __table_args__ = (
+        sa.Index("ix_job_former_uids_endpoint_pk", "endpoint_pk"),
+        sa.Index("ix_job_former_uids_cancel_number", "cancel_number"),
+    )
+
+    uid: Mapped[str] = mapped_column(sa.String(32), primary_key=True)
+    job_id: Mapped[int] = mapped_column(sa.BigInteger)
+    endpoint_pk: Mapped[int] = mapped_column(sa.BigInteger)
+    cancel_number: Mapped[int] = mapped_column(sa.BigInteger, default=0)
+
+
 class JobEntry(Model):
     """One report of an agent about a job, with the operating system's own words."""
 

@@ -22,6 +22,7 @@ def upgrade() -> None:
     _endpoint_updates()
     _job_entries()
     _job_marks()
+    _job_former_uids()
     _library_items()
     _patch_scans()
     _patch_counts()
@@ -236,6 +237,19 @@ def _job_marks() -> None:
         sa.Column("cancelled", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_job_marks"),
     )
+
+
+def _job_former_uids() -> None:
+    op.create_table(
+        "job_former_uids",
+        sa.Column("uid", sa.String(length=32), nullable=False),
+        sa.Column("job_id", sa.BigInteger(), nullable=False),
+        sa.Column("endpoint_pk", sa.BigInteger(), nullable=False),
+        sa.Column("cancel_number", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("uid", name="pk_job_former_uids"),
+    )
+    op.create_index("ix_job_former_uids_endpoint_pk", "job_former_uids", ["endpoint_pk"], unique=False)
+    op.create_index("ix_job_former_uids_cancel_number", "job_former_uids", ["cancel_number"], unique=False)
 
 
 def _library_items() -> None:
