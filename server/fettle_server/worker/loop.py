@@ -21,8 +21,8 @@ from fettle_server.worker.jobs import JOBS, Job, Work
 LEASE = "worker"
 LEASE_LIFE = dt.timedelta(seconds=30)
 _RENEW_S = 10.0
-_BREATH_S = 0.05
-"""Between the pieces of one long job, so that agents' batches get the store in between."""
+_BREATH_S = 0.12
+"""Between the pieces of one long job. Whoever waits for SQLite asks for it each 100 ms: a shorter pause might pass unseen."""
 
 
 def main(settings: Settings, stop: threading.Event | None = None) -> None:

@@ -17,7 +17,7 @@ from fettle_server.change.rollouts.tables import RolloutTarget
 from fettle_server.change.rollouts.windows import HORIZON_DAYS, Place
 from fettle_server.estate.tables import Endpoint
 
-_PIECE = 5000
+_PIECE = 1500
 HEARD_LATELY = dt.timedelta(hours=1)
 _ENDED = tuple(state.value for state in ENDS)
 _STIRRED = tuple(state.value for state in (*BEGUN, JobState.DONE, JobState.FAILED, JobState.REFUSED))

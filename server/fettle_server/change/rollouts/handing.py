@@ -7,7 +7,7 @@ by a neighbour of its room.
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -30,9 +30,9 @@ from fettle_server.change.rules import ChangeState
 from fettle_server.change.tables import Change, SchoolChange
 from fettle_server.estate.tables import Endpoint
 
-MAKE_PIECE = 5000
-HAND_PIECE = 2000
-WHY_PIECE = 3000
+MAKE_PIECE = 2000
+HAND_PIECE = 1000
+WHY_PIECE = 2000
 _STEPS = 30
 """The stagger has so many beginnings, so that thousands of jobs go out by a few statements."""
 _HELD = (JobState.RELEASED.value, JobState.RECEIVED.value, JobState.DEFERRED.value)
@@ -96,13 +96,15 @@ def hand_out(look: Look, *, full: bool) -> bool:
     is_open = {place: opening for place, opening in openings.items() if opening is not None and opening.start <= look.now}
     _rebook(look, openings)
     awake = {Place(*tuple(row)[:3]) for row in rows if row[3]}
-    due = _due(look, is_open.keys() & awake)
-    handed = _in_turn(look, due)
+    room = _room(look, {place.school_id for place in is_open.keys() & awake})
+    due = _due(look, (place for place in is_open.keys() & awake if room.get(place.school_id, 1) > 0))
+    handed = _in_turn(due, room)
     _release(look, handed, is_open)
     if full and look.plan.wake:
         waking.wake(look, is_open)
     if full:
-        _say_why(look, openings, {one.job_id for one in due} - {one.job_id for one in handed})
+        full_up = {school_id for school_id, left in room.items() if left <= 0}
+        _say_why(look, openings, {one.job_id for one in due} - {one.job_id for one in handed}, full_up)
     return len(due) >= HAND_PIECE and len(handed) > 0
 
 
@@ -148,18 +150,20 @@ def _due(look: Look, places: Iterable[Place]) -> list[Due]:
     return [one for one in rows if one.place in wanted]
 
 
-def _in_turn(look: Look, due: list[Due]) -> list[Due]:
-    """As many of each school as may download at the same time."""
-    limits = at_once(look.tx, {one.place.school_id for one in due})
-    if not limits:
-        return due
-    room = Counter({school_id: limit - _busy(look, school_id) for school_id, limit in limits.items()})
+def _room(look: Look, school_ids: set[int]) -> dict[int, int]:
+    """How many more may download now at each of those schools that has a limit."""
+    return {school_id: limit - _busy(look, school_id) for school_id, limit in at_once(look.tx, school_ids).items()}
+
+
+def _in_turn(due: list[Due], room: dict[int, int]) -> list[Due]:
+    """As many of each school as there is room for; `room` is what is left then."""
     chosen = []
     for one in due:
-        if one.place.school_id in limits:
-            if room[one.place.school_id] <= 0:
+        left = room.get(one.place.school_id)
+        if left is not None:
+            if left <= 0:
                 continue
-            room[one.place.school_id] -= 1
+            room[one.place.school_id] = left - 1
         chosen.append(one)
     return chosen
 
@@ -249,7 +253,7 @@ def _never(look: Look) -> tuple[dt.datetime, dt.datetime]:
     return start, start + dt.timedelta(hours=1)
 
 
-def _say_why(look: Look, openings: Mapping[Place, Opening | None], in_turn: set[int]) -> None:
+def _say_why(look: Look, openings: Mapping[Place, Opening | None], in_turn: set[int], full_up: set[int]) -> None:
     """Write down why those that wait do, where it is not what stands there."""
     columns = (Job.id, Job.why, RolloutTarget.woken_at, Endpoint.connected, *_PLACE)
     waiting = _waiting(sa.select(*columns), look).join(Job, Job.id == RolloutTarget.job_id)
@@ -257,7 +261,7 @@ def _say_why(look: Look, openings: Mapping[Place, Opening | None], in_turn: set[
     said = []
     for row in look.tx.execute(waiting.where(Job.state == JobState.WAITING).order_by(Job.id)):
         place = Place(*tuple(row)[4:])
-        turn = limits.get(place.school_id) if row.id in in_turn else None
+        turn = limits.get(place.school_id) if row.id in in_turn or place.school_id in full_up else None
         why = _why(look, place, openings.get(place), is_on=row.connected, woken_at=row.woken_at, turn=turn)
         if why and why != row.why:
             said.append((row.id, why))

@@ -6,9 +6,10 @@ import pytest
 import sqlalchemy as sa
 from fettle_server.change.jobs.rules import Told
 from fettle_server.change.jobs.tables import Job, Wake
-from fettle_server.change.rollouts import actions
+from fettle_server.change.rollouts import actions, handing
 from fettle_server.change.rollouts.plans import Gate, RolloutError, When
 from fettle_server.change.rollouts.tables import Freeze, Rollout
+from fettle_server.change.rollouts.views import Reach
 from fettle_server.change.tables import Change, ChangeIncident, SchoolChange
 from fettle_server.reactive.tables import Incident
 
@@ -280,3 +281,20 @@ def test_a_pause_begins_nothing_and_a_cancel_is_for_good(scene):
     assert scene.store.value(sa.select(Rollout.state)) == "cancelled"
     with pytest.raises(RolloutError, match="is cancelled"):
         scene.act(actions.resume, "why not")
+
+
+def test_a_thin_line_with_many_pcs_holds_no_other_school_up(scene, monkeypatch):
+    monkeypatch.setattr(handing, "HAND_PIECE", 4)
+    thin = scene.pcs(6)
+    wide = scene.pcs(3, school="Elm Park")
+    other = scene.store.school("Elm Park")
+    with scene.store.begin() as tx:
+        tx.execute(sa.insert(SchoolChange).values(school_id=scene.school, at_once=1))
+    scene.rollout(two_rings(rings=two_rings().rings[1:]), reach=Reach(schools=(scene.school, other)))
+    scene.tick()
+    scene.tick(MINUTE)
+    handed = scene.jobs("released")
+    assert set(wide) <= set(handed)
+    assert len(set(thin) & set(handed)) == 1
+    waiting = scene.store.rows(sa.select(Job.why).where(Job.state == "waiting"))
+    assert {row.why for row in waiting} == {"It waits its turn: at most 1 PCs of its school download at the same time."}
