@@ -7,7 +7,7 @@ written is found by halving the batch, refused alone, and its neighbours are com
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import sqlalchemy as sa
 from fettle_protocol.policy import Policy
@@ -37,6 +37,8 @@ LEAVING = {
 }  # fmt: skip
 """What an endpoint that tells of such a change is about to do; empty: to stay."""
 _ORDERS_EVERY = dt.timedelta(seconds=2)
+LOOKS_LIMIT = 20
+"""Looks at updates in one transaction: each may hold hundreds of offers, and the store is locked for as long."""
 _NEVER = (sa.exc.DataError, sa.exc.IntegrityError)
 
 
@@ -62,8 +64,10 @@ class Committer:
         Raises:
             StoreLost: the store cannot be written and waiting has no end.
         """
-        if not pieces:
-            return
+        for part in _parts(pieces):
+            self._settle(part, refuse)
+
+    def _settle(self, pieces: Sequence[Piece], refuse: Callable[[Piece], None]) -> None:
         try:
             self._commit_patiently(pieces)
         except StoreLost:
@@ -71,8 +75,8 @@ class Committer:
         except Exception as error:
             if len(pieces) > 1:
                 middle = len(pieces) // 2
-                self.settle(pieces[:middle], refuse)
-                self.settle(pieces[middle:], refuse)
+                self._settle(pieces[:middle], refuse)
+                self._settle(pieces[middle:], refuse)
                 return
             self._drop(pieces[0], error, refuse)
 
@@ -234,6 +238,18 @@ class _Sorted:
             self.ended[pk] = fact.at_ms
         else:
             self.clashes.append((pk, from_ms(fact.at_ms), fact.address))
+
+
+def _parts(pieces: Sequence[Piece]) -> Iterator[Sequence[Piece]]:
+    """The pieces in their order, cut where one transaction has enough looks at updates."""
+    start, looks = 0, 0
+    for at, piece in enumerate(pieces):
+        looks += isinstance(piece.fact, Stocktake) and piece.fact.section == "updates"
+        if looks > LOOKS_LIMIT:
+            yield pieces[start:at]
+            start, looks = at, 1
+    if start < len(pieces):
+        yield pieces[start:]
 
 
 def _name(error: Exception) -> str:

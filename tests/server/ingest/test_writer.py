@@ -12,10 +12,13 @@ from fettle_protocol import packing, policy
 from fettle_protocol.policy import EndpointClass
 from fettle_protocol.v1 import link_pb2
 from fettle_server import clock
+from fettle_server.change.patches import actions as patches
 from fettle_server.estate import history
+from fettle_server.estate.endpoints.facts import Stocktake
 from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, Inventory, Vitals, Watch
-from fettle_server.ingest import pace
+from fettle_server.ingest import commit, pace
 from fettle_server.ingest.messages import Answer, Arrived, Attached, Clashed, Detached, Known, Refused
+from fettle_server.ingest.pieces import Piece
 from fettle_server.proactive.actions import publish, settle_clashes
 from fettle_server.proactive.policies import shipped
 from fettle_server.proactive.tables import Fault
@@ -434,3 +437,18 @@ def test_messages_that_cost_too_much_end_their_stream_and_lose_nothing(store, li
     assert 0 < acked < 40
     line.say(again, link_pb2.Uplink(events=said[acked:]))
     assert store.value(sa.select(sa.func.count()).select_from(EndpointEvent)) == 40
+
+
+def test_many_looks_at_updates_are_stored_piece_by_piece_and_acknowledged_together(store, line, monkeypatch):
+    monkeypatch.setattr(commit, "LOOKS_LIMIT", 2)
+    sizes = []
+    take = patches.take
+    monkeypatch.setattr(patches, "take", lambda tx, looks, now: (sizes.append(len(looks)), take(tx, looks, now)))
+    pks = [store.endpoint() for _ in range(5)]
+    reading = []
+    for number, pk in enumerate(pks):
+        body = zlib.compress(json.dumps({"reboot_pending": None, "providers": [], "offers": []}).encode())
+        reading.append(Piece(pk, number, 1000, 1, 0, Stocktake(1000, "updates", "d", body, "", "")))
+    line.writer._committer.settle(reading, lambda piece: pytest.fail("refused"))
+    assert sizes == [2, 2, 1]
+    assert store.rows(sa.select(Inventory.endpoint_pk).order_by(Inventory.endpoint_pk)) == [(pk,) for pk in pks]
