@@ -15,6 +15,7 @@ from fettle_server.change.rollouts.telling import WHY_LIMIT, tell
 from fettle_server.change.rules import ChangeState, Linked
 from fettle_server.change.tables import Change
 from fettle_server.estate.calendars.queries import HOME
+from fettle_server.notify.actions import Message, enqueue
 from fettle_server.reactive.intake import Cause, open_for_cause
 from fettle_server.reactive.reach import touch
 from fettle_server.reactive.rules import Scope
@@ -22,6 +23,7 @@ from fettle_server.reactive.rules import Scope
 HANDED = (JobState.RELEASED.value, JobState.RECEIVED.value, JobState.DEFERRED.value)
 _NOT_BEGUN = (JobState.WAITING.value, *HANDED)
 _TITLE_LIMIT = 300
+_PRIORITY = 2
 
 
 def cause_key(rollout_id: int) -> str:
@@ -39,6 +41,7 @@ def halt(look: Look, actor: str, why: str) -> None:
     look.tx.execute(sa.update(Rollout).where(Rollout.id == look.rollout_id).values(values))
     look.state = RolloutState.HALTED
     tell(look.tx, look.rollout_id, look.change_id, "halted", actor, text, look.now, taken_back=taken, incident=number)
+    _notify(look, text)
     record.link_incident(look.tx, look.change_id, number, Linked.HALTED, text[:300], actor, look.now)
     if record.state_of(look.tx, look.change_id) in (ChangeState.SCHEDULED, ChangeState.RUNNING, ChangeState.REVIEW):
         record.set_state(look.tx, look.change_id, ChangeState.HALTED, look.now, actor, text)
@@ -89,6 +92,19 @@ def _open_incident(look: Look, text: str) -> int:
     if one is None:
         touch(look.tx, [(number, school_id) for school_id in schools])
     return number
+
+
+def _notify(look: Look, text: str) -> None:
+    """Tell each school whose PCs it reached, once for each halt."""
+    title = look.tx.scalar(sa.select(Change.title).where(Change.id == look.change_id)) or ""
+    said = f"Rollout {look.rollout_id} of change {look.change_id} was halted: {title}"
+    enqueue(
+        look.tx,
+        [
+            Message("change.halted", None, school_id, _PRIORITY, said, False, look.now, text, look.change_id)
+            for school_id in _hit(look)
+        ],
+    )
 
 
 def _hit(look: Look) -> list[int]:

@@ -11,6 +11,7 @@ from fettle_server.change.rollouts.plans import Gate, RolloutError, When
 from fettle_server.change.rollouts.tables import Freeze, Rollout
 from fettle_server.change.rollouts.views import Reach
 from fettle_server.change.tables import Change, ChangeIncident, SchoolChange
+from fettle_server.notify.tables import Outbox
 from fettle_server.reactive.tables import Incident
 
 from tests.server.change.rollouts.conftest import DAY, EVENING, HOUR, MINUTE, NOON, two_rings
@@ -82,6 +83,8 @@ def test_a_failure_takes_back_what_has_not_begun_and_a_resume_with_a_reason_brin
     assert scene.state()[0] == "halted"
     assert sorted(scene.jobs("cancelled")) == sorted(rest[3:])
     assert scene.targets()[rest[2]] == "running"
+    told = scene.store.rows(sa.select(Outbox.school_id, Outbox.change_id).where(Outbox.kind == "change.halted"))
+    assert told == [(scene.school, scene.change)]
     with pytest.raises(RolloutError, match="Say why"):
         scene.act(actions.resume, " ")
     scene.act(actions.resume, "that PC's disk was full")
