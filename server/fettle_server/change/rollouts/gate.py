@@ -127,12 +127,12 @@ def _verdict(
 
 
 def _said(tally: Tally, limit: int) -> str:
-    parts = []
-    if tally.failed:
-        parts.append(f"{tally.failed} failed")
-    if tally.sick or not tally.failed:
-        parts.append(f"{tally.sick} {'is' if tally.sick == 1 else 'are'} sick after the update")
-    return f"{tally.failed + tally.sick} of {tally.counted}: {' and '.join(parts)}, limit {limit}."
+    sick = f"{'is' if tally.sick == 1 else 'are'} sick after the update"
+    if not tally.failed:
+        return f"{tally.sick} of {tally.counted} {sick}, limit {limit}."
+    if not tally.sick:
+        return f"{tally.failed} of {tally.counted} failed, limit {limit}."
+    return f"{tally.failed + tally.sick} of {tally.counted}: {tally.failed} failed and {tally.sick} {sick}, limit {limit}."
 
 
 def _beside(compared: Compared) -> str:

@@ -20,11 +20,11 @@ GATE = Gate()
 @pytest.mark.parametrize(
     ("tally", "compared", "verdict", "words"),
     [
-        (Tally(changed=20, seen=20), Compared(), "pass", "0 of 20: 0 are sick after the update, limit 1."),
-        (Tally(changed=19, sick=1, seen=20), Compared(20, 1), "pass", "1 of 20: 1 is sick after the update, limit 1."),
-        (Tally(changed=18, sick=2, seen=20), Compared(20, 2), "halt", "2 of 20: 2 are sick after the update, limit 1."),
-        (Tally(changed=18, failed=2, seen=18), Compared(), "halt", "2 of 20: 2 failed, limit 1."),
-        (Tally(failed=1), Compared(), "halt", "1 of 1: 1 failed, limit 0."),
+        (Tally(changed=20, seen=20), Compared(), "pass", "0 of 20 are sick after the update, limit 1."),
+        (Tally(changed=19, sick=1, seen=20), Compared(20, 1), "pass", "1 of 20 is sick after the update, limit 1."),
+        (Tally(changed=18, sick=2, seen=20), Compared(20, 2), "halt", "2 of 20 are sick after the update, limit 1."),
+        (Tally(changed=18, failed=2, seen=18), Compared(), "halt", "2 of 20 failed, limit 1."),
+        (Tally(failed=1), Compared(), "halt", "1 of 1 failed, limit 0."),
         (Tally(changed=14, silent=6, seen=14), Compared(), "halt", "6 of 20 said nothing until the deadline, limit 5."),
         (Tally(changed=20, seen=9), Compared(), "wait", "9 of 20 changed PCs were online long enough since; 10 are needed"),
         (Tally(silent=1, waiting=4), Compared(), "wait", "0 of 0 changed PCs were online long enough since; 1 are needed"),

@@ -50,7 +50,7 @@ def test_a_success_with_a_sick_pc_halts_at_the_first_ring_and_is_backed_out(stor
     scene.fall_ill(bench)
     scene.tick(MINUTE)
     assert scene.state() == ("halted", 0)
-    assert "1 of 1: 1 is sick after the update, limit 0" in scene.why
+    assert "1 of 1 is sick after the update, limit 0" in scene.why
     assert "Halted at 17:02" in scene.why
     assert scene.change_state() == "halted"
     linked = scene.store.rows(sa.select(ChangeIncident.how, Incident.cause).join(Incident))
