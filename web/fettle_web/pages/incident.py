@@ -101,7 +101,7 @@ def _page(number: int, *, refused: str | None = None, deed: str = "") -> str:
             number=number,
             find=lambda: found,
             now=now,
-            rule=once(lambda: advice(policy.rule(found.rule), found.scope)),
+            rule=once(lambda: advice(policy.rule(found.rule), found.scope, found.rule)),
             seen=once(lambda: seen(found.faults, policy)),
             changes=once(lambda: requests.of_incident(tx, person, number)),
             alike=once(lambda: queries.alike(tx, person, number)),

@@ -37,7 +37,7 @@ def respond(template: str, tx: Connection, **context: Any) -> str:
     """The page, or only the parts that the request names; must be called while `tx` is open."""
     rule_of = proactive.current_policy(tx).rule
     context |= {"after": journal.newest_id(tx), "rule_of": rule_of, "now_ms": now_ms}
-    context["advice_of"] = lambda row: advice(rule_of(row.rule), row.scope)
+    context["advice_of"] = lambda row: advice(rule_of(row.rule), row.scope, row.rule)
     wanted = request.args.getlist("part")
     if not wanted:
         return render_template(template, **context)

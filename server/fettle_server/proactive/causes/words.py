@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import NamedTuple
 
 from fettle_protocol.policy import Rule, Spread
 
@@ -18,9 +19,27 @@ _FIRST = {
 }
 
 
-def advice(rule: Rule | None, scope: str) -> Rule | None:
-    """The rule with what its fault means, and is to be done about first, at that level."""
-    if rule is None or scope == Scope.ENDPOINT:
+class Words(NamedTuple):
+    """What an incident means that no rule of the policy opened, and what is to be done about it first."""
+
+    meaning: str
+    first_step: str
+    severity: str = "ill"
+
+
+_OWN = {
+    "rollout-halted": Words(
+        "A rollout stopped, by its gate or by a person: nothing of it begins any more, and the PCs that took it still have it.",
+        "Look at one of the PCs that are unwell on the rollout's page. Then back the rollout out, or say why it may go on.",
+    ),
+}
+
+
+def advice(rule: Rule | None, scope: str, key: str = "") -> Rule | Words | None:
+    """The rule with what its fault means, and is to be done about first, at that level; `key` names what no rule opened."""
+    if rule is None:
+        return _OWN.get(key)
+    if scope == Scope.ENDPOINT:
         return rule
     if rule.spread is Spread.PLACE and rule.reading in _CONNECTION:
         return dataclasses.replace(rule, meaning=_CUT_OFF, first_step=_FIRST.get(Scope(scope), rule.first_step))

@@ -11,6 +11,7 @@ def test_one_machines_incident_has_its_rules_own_words():
     rule = shipped().rule("absent")
     assert advice(rule, "endpoint") is rule
     assert advice(None, "room") is None
+    assert advice(None, "school", "rollout-halted").first_step
 
 
 @pytest.mark.parametrize(
