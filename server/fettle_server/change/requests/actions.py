@@ -128,6 +128,7 @@ def decide(
     _touch(tx, change_id, now)
     if not approved and state is ChangeState.PROPOSED:
         record.set_state(tx, change_id, ChangeState.REJECTED, now, person.actor, why)
+        rollouts.drop(tx, change_id, f"The change was rejected: {why}", now)
         return ChangeState.REJECTED
     return _go_on(tx, change_id, person.actor, now)
 
@@ -145,7 +146,9 @@ def withdraw(tx: sa.Connection, person: Person, change_id: int, why: str, now: d
     if state not in BEFORE - {ChangeState.SCHEDULED}:
         word = "has been started: halt its rollout instead" if state not in _ENDED else f"is {state} already"
         raise ChangeError(f"Change {change_id} {word}.")
-    record.set_state(tx, change_id, ChangeState.WITHDRAWN, now, person.actor, checked(why, "why", rules.WHY_LIMIT))
+    why = checked(why, "why", rules.WHY_LIMIT)
+    record.set_state(tx, change_id, ChangeState.WITHDRAWN, now, person.actor, why)
+    rollouts.drop(tx, change_id, f"The change was withdrawn: {why}", now)
 
 
 _ENDED = frozenset({ChangeState.REVIEW, ChangeState.CLOSED, ChangeState.REJECTED, ChangeState.WITHDRAWN})

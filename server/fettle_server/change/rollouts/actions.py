@@ -37,7 +37,7 @@ from fettle_server.change.tables import Change
 from fettle_server.estate.people.rules import Act, Person, demand
 from fettle_server.estate.tables import Endpoint, School
 
-__all__ = ["back_out", "cancel", "draft", "halt", "live", "pause", "prepare", "resume", "start", "tick"]
+__all__ = ["back_out", "cancel", "draft", "drop", "halt", "live", "pause", "prepare", "resume", "start", "tick"]
 
 NAMED_IN_MANIFEST = 1000
 """So many endpoints are named one by one in what is signed; of more, their schools are."""
@@ -171,6 +171,17 @@ def cancel(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt
     was_live = look.state in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
     if was_live and not stopping.others_live(tx, look.change_id, rollout_id):
         record.set_state(tx, look.change_id, ChangeState.REVIEW, now, person.actor, why)
+
+
+def drop(tx: sa.Connection, change_id: int, why: str, now: dt.datetime) -> None:
+    """The change will not be: its rollouts that never began are cancelled, and what was signed for them is withdrawn."""
+    unbegun = (Rollout.change_id == change_id, Rollout.state.in_((RolloutState.DRAFT, RolloutState.READY)))
+    columns = (Rollout.id, Rollout.manifest_id, Rollout.back_out_manifest_id)
+    for row in tx.execute(sa.select(*columns).where(*unbegun).order_by(Rollout.id).with_for_update()).all():
+        for number in (row.manifest_id, row.back_out_manifest_id):
+            if number is not None:
+                manifests.withdraw(tx, number, now)
+        _update(tx, row.id, state=RolloutState.CANCELLED.value, ended_at=now, why=why[:WHY_LIMIT])
 
 
 def back_out(

@@ -9,6 +9,7 @@ import icalendar
 import pytest
 import sqlalchemy as sa
 from fettle_server.change import record
+from fettle_server.change.manifests.tables import Manifest
 from fettle_server.change.requests import actions, linking, queries, settings, telling, templates
 from fettle_server.change.requests.queries import ChangeFilter
 from fettle_server.change.requests.schedule import as_ics, schedule
@@ -309,3 +310,15 @@ def test_only_who_approves_says_who_has_the_last_word_at_a_school(office):
             settings.set_school(tx, office.staff["ada"], replace(found, cache_url="http://x/;rm"), NOW)
         kept = settings.settings_of(tx, office.staff["hilda"], found.school_id)
     assert (kept.at_once, kept.cache_url, kept.needs_final) == (5, "http://cache:3142", False)
+
+
+def test_what_was_signed_for_a_withdrawn_change_is_withdrawn_with_it(office):
+    number = office.propose(kind=ChangeKind.EMERGENCY)
+    office.decide("ada", number, Step.IMPLEMENT)
+    prepared = office.store.rows(sa.select(Manifest.withdrawn_at).where(Manifest.change_id == number))
+    assert prepared == [(None,), (None,)]
+    with office.store.begin() as tx:
+        actions.withdraw(tx, office.staff["tom"], number, "Not needed", NOW)
+    kept = office.store.rows(sa.select(Manifest.withdrawn_at).where(Manifest.change_id == number))
+    assert kept == [(NOW,), (NOW,)]
+    assert office.store.rows(sa.select(Rollout.state).where(Rollout.change_id == number)) == [("cancelled",)]
