@@ -51,11 +51,12 @@ def open_file(folder: Path, patience_s: float) -> sqlite3.Connection:
     except (sqlite3.OperationalError, OSError) as error:
         raise BookError(f"{path} cannot be opened: {error}") from error
     except sqlite3.DatabaseError:
+        pass
+    try:
         path.replace(path.with_name(FILE_NAME + ".damaged"))
         path.with_name(FILE_NAME + "-journal").unlink(missing_ok=True)
-    try:
         return _connect(path, patience_s)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise BookError(f"{path} cannot be begun anew: {error}") from error
 
 

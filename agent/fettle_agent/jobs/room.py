@@ -35,6 +35,8 @@ _BUSY, _BUSY_RETRY_S, _FAILED_RETRY_S = 75, 5.0, 60.0
 _FIRST_LOOK_S = 2.0
 _ASKED_EVERY_S = 3.0
 _PATIENCE_S = 2.0
+_MAX_UNSAVED = 8
+_CHILD_AT_MOST_S = 86_400.0
 _MARK = "jobs_told"
 State = link_pb2.JobReport
 
@@ -46,7 +48,9 @@ class Room:
         self._state, self._agent = state, agent
         self._book: Book | None = None
         self._child: subprocess.Popen[bytes] | None = None
+        self._child_since_s = 0.0
         self._unsaved: list[link_pb2.Job] = []
+        self._to_cancel: dict[str, link_pb2.CancelJob] = {}
         self._look_s: float | None = None
         self._woke_s = -WAKE_EVERY_S
         self._restart_s: float | None = None
@@ -74,10 +78,8 @@ class Room:
         self._drain()
 
     def _receive(self, job: link_pb2.Job) -> None:
-        book = self._opened()
         try:
-            if book is None:
-                raise BookError(self.trouble)
+            book = self._book or self._open()
             came = book.receive(job, self._agent.clock.server_ms())
             if came == "full":
                 self._tell(State(job=job.id, state=State.STATE_REFUSED, why=f"This PC has {MAX_OPEN} jobs to do already."))
@@ -86,9 +88,9 @@ class Room:
             elif came in ("received", "again"):
                 log.info("job received", job=job.id)
         except BookError as error:
-            self._trouble(f"a job could not be put on the disk: {error}")
-            if len(self._unsaved) < MAX_OPEN and all(job.id != one.id for one in self._unsaved):
-                self._unsaved.append(job)
+            self._failed(f"a job could not be put on the disk: {error}")
+            if len(self._unsaved) < _MAX_UNSAVED and all(job.id != one.id for one in self._unsaved):
+                self._unsaved.append(job)  # any more are handed over again on the next stream: the server heard of no receipt
         self.look_soon()
 
     def _cancel(self, one: link_pb2.CancelJob) -> None:
@@ -99,8 +101,12 @@ class Room:
         try:
             came = book.cancel(one.id, one.reason or "The server took it back.", self._agent.clock.server_ms())
         except BookError as error:
-            self._trouble(f"a job could not be taken back: {error}")
+            self._failed(f"a job could not be taken back: {error}")
+            if len(self._to_cancel) < MAX_OPEN:
+                self._to_cancel[one.id] = link_pb2.CancelJob(id=one.id, reason=one.reason[:500])
+            self.look_soon()
             return
+        self._to_cancel.pop(one.id, None)
         log.info("job taken back", job=one.id, outcome=came or "not open")
 
     def wake(self, macs: Sequence[bytes], now_s: float) -> None:
@@ -153,6 +159,8 @@ class Room:
         waiting, self._unsaved = self._unsaved, []
         for job in waiting:
             self._receive(job)
+        for one in list(self._to_cancel.values()):
+            self._cancel(one)
 
     def _start(self, now_s: float) -> None:
         self._count()
@@ -169,6 +177,7 @@ class Room:
             self._trouble(f"the child that works could not be started: {error}")
             self._look_s = now_s + _FAILED_RETRY_S
             return
+        self._child_since_s = now_s
         self._look_s = now_s + LOOK_AT_LEAST_EVERY_S
 
     def _reap(self, now_s: float) -> None:
@@ -177,10 +186,13 @@ class Room:
         before = os.times()
         status = self._child.poll()
         if status is None:
+            if now_s - self._child_since_s > _CHILD_AT_MOST_S:
+                self._child.kill()  # what it was at is taken up again, or told as cut off
             return
         after = os.times()
         self.children_s += after.children_user + after.children_system - before.children_user - before.children_system
         self._child = None
+        self._let_go()  # the child may have found it damaged, and begun another
         self._drain()
         self._count()
         if status == 0:
@@ -214,19 +226,17 @@ class Room:
 
     def _rest(self) -> None:
         """Nothing is to be done: let the book go, and cost nothing."""
-        if self._unsaved or self._child is not None:
+        if self._unsaved or self._to_cancel or self._child is not None:
             return
         self._left_over, self._look_s = False, None
-        if self._book is not None:
-            self._book.close()
-            self._book = None
+        self._let_go()
 
     def _count(self) -> None:
         book = self._opened()
         try:
             self.open = book.count_open() if book is not None else 0
         except BookError as error:
-            self._trouble(str(error))
+            self._failed(str(error))
 
     # ---- telling ----
 
@@ -245,7 +255,7 @@ class Room:
             self._agent.spool.record(drafts, marks=[(_MARK, f"{book.id}:{told[-1].number}")])
             book.told(told[-1].number)
         except BookError as error:
-            self._trouble(str(error))
+            self._failed(str(error))
             return
         self._has_told = True
         if any(one.rescan for one in told):
@@ -287,23 +297,37 @@ class Room:
 
     def close(self) -> None:
         """The agent leaves; a child that works goes on, and what it reports is told by the next agent."""
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the book; whoever needs it next opens it anew, and with it looks whether it is damaged or another by now."""
         if self._book is not None:
             self._book.close()
             self._book = None
 
     def _opened(self) -> Book | None:
         if self._book is None and (self._left_over or self._unsaved or (self._state / FOLDER / FILE_NAME).exists()):
-            return self._open()
+            try:
+                return self._open()
+            except BookError as error:
+                self._trouble(str(error))
         return self._book
 
-    def _open(self) -> Book | None:
+    def _open(self) -> Book:
+        """The book, made where there is none yet.
+
+        Raises:
+            BookError: the disk does not take it.
+        """
         from fettle_agent.jobs.book import Book  # here, because most agents have no jobs most of the time
 
-        try:
-            self._book = Book.open(self._state, patience_s=_PATIENCE_S)
-        except BookError as error:
-            self._trouble(str(error))
+        self._book = Book.open(self._state, patience_s=_PATIENCE_S)
         return self._book
+
+    def _failed(self, text: str) -> None:
+        """The book failed: say so, and open it anew the next time."""
+        self._trouble(text)
+        self._let_go()
 
     def _trouble(self, text: str) -> None:
         if text != self.trouble:

@@ -7,13 +7,14 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
 import pytest
 from cryptography.hazmat.primitives import serialization
 from fettle_agent.jobs import signers, waking
-from fettle_agent.jobs.book import Book
+from fettle_agent.jobs.book import Book, BookError
 from fettle_agent.jobs.room import Room
 from fettle_protocol import signing
 from fettle_protocol.v1 import link_pb2
@@ -156,6 +157,69 @@ def test_neighbours_are_woken_once_a_minute(tmp_path: Path, monkeypatch: pytest.
     for now_s in (1.0, 30.0, 61.0, 62.0):
         room.wake([b"123456"], now_s)
     assert bursts == [1, 1]
+
+
+class Spool:
+    """A spool that only remembers."""
+
+    carried = SimpleNamespace(events=())
+
+    def __init__(self) -> None:
+        self.told: list[link_pb2.JobReport] = []
+        self.marks: dict[str, str] = {}
+
+    def mark(self, name: str) -> str:
+        return self.marks.get(name, "")
+
+    def record(self, drafts: Any, marks: Any = ()) -> None:
+        self.told += [draft.event.job for draft in drafts]
+        self.marks |= dict(marks)
+
+
+@pytest.fixture
+def room(tmp_path: Path) -> Any:
+    """A room whose agent is a clock and a spool; nothing of the book is mocked."""
+    clock = SimpleNamespace(server_ms=lambda: 1, steady_ms=lambda: 1, boot_ms=lambda: 1, shift_ms=0)
+    made = Room(tmp_path, SimpleNamespace(clock=clock, spool=Spool(), lanes=None))
+    made.told = made._agent.spool.told
+    yield made
+    made.close()
+
+
+def test_first_job_of_an_agent_is_no_trouble(room: Any) -> None:
+    room.take([link_pb2.Job(id="a" * 32)], [])
+    assert (room.trouble, [report.state for report in room.told]) == ("", [State.STATE_RECEIVED])
+
+
+def test_disk_that_is_full_loses_no_job_and_no_cancellation(room: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    room.take([link_pb2.Job(id="a" * 32)], [])
+    full = pytest.MonkeyPatch()
+    full.setattr(
+        Book, "writing", lambda self: (_ for _ in ()).throw(BookError("the jobs book cannot be written: disk is full"))
+    )
+    many = [link_pb2.Job(id=f"{number:032x}", manifest=bytes(128 * 1024)) for number in range(300)]
+    room.take(many, [link_pb2.CancelJob(id="a" * 32, reason="halted")])
+    assert "disk is full" in room.trouble
+    assert sum(len(job.manifest) for job in room._unsaved) <= 2**20
+    full.undo()
+    monkeypatch.setattr(Room, "_start", lambda *_: None)
+    room.tick(1.0)
+    states = {report.job: report.state for report in room.told}
+    assert states["a" * 32] == State.STATE_CANCELLED
+    assert states[f"{0:032x}"] == State.STATE_RECEIVED
+
+
+def test_book_that_is_damaged_while_it_is_open_is_begun_anew(
+    room: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Room, "_start", lambda *_: None)
+    room.take([link_pb2.Job(id="a" * 32)], [])
+    file = tmp_path / "jobs" / "book.db"
+    file.write_bytes(b"damaged" * 10_000)
+    room.take([link_pb2.Job(id="b" * 32)], [])
+    room.tick(1.0)
+    assert "b" * 32 in [report.job for report in room.told]
+    assert (tmp_path / "jobs" / "book.db.damaged").exists()
 
 
 def test_agent_that_was_never_handed_a_job_has_no_book(agent: Any, server: Any, until: Any) -> None:
