@@ -57,6 +57,7 @@ def clean(places: Iterable[Path], older_than_days: int, now_s: float) -> Cleaned
 
 
 if sys.platform != "win32":
+    _Disk = tuple[int, str]
     _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
     def _clean_top(place: Path, oldest_s: float, end_s: float, done: Cleaned) -> None:
@@ -65,11 +66,19 @@ if sys.platform != "win32":
         except OSError:
             return  # not there, or a link
         try:
-            _clean_folder(descriptor, os.fstat(descriptor).st_dev, (oldest_s, end_s), 0, done)
+            _clean_folder(descriptor, _disk(descriptor), (oldest_s, end_s), 0, done)
         finally:
             os.close(descriptor)
 
-    def _clean_folder(descriptor: int, device: int, times: tuple[float, float], depth: int, done: Cleaned) -> None:
+    def _disk(descriptor: int) -> _Disk:
+        """The device, and on Linux the mount: a folder of the same disk may be mounted there, somebody's home for one."""
+        try:
+            told = Path(f"/proc/self/fdinfo/{descriptor}").read_text("ascii")
+        except OSError:
+            told = ""
+        return os.fstat(descriptor).st_dev, next((line for line in told.splitlines() if line.startswith("mnt_id:")), "")
+
+    def _clean_folder(descriptor: int, disk: _Disk, times: tuple[float, float], depth: int, done: Cleaned) -> None:
         with os.scandir(descriptor) as entries:
             names = [entry.name for entry in entries]
         for name in names:
@@ -77,15 +86,15 @@ if sys.platform != "win32":
                 done.is_whole = False
                 return
             if depth or not name.startswith(_KEPT):
-                _clean_entry(descriptor, name, device, times, depth, done)
+                _clean_entry(descriptor, name, disk, times, depth, done)
 
-    def _clean_entry(parent: int, name: str, device: int, times: tuple[float, float], depth: int, done: Cleaned) -> None:
+    def _clean_entry(parent: int, name: str, disk: _Disk, times: tuple[float, float], depth: int, done: Cleaned) -> None:
         try:
             seen = os.stat(name, dir_fd=parent, follow_symlinks=False)
-            if seen.st_dev != device:
+            if seen.st_dev != disk[0]:
                 return
             if stat.S_ISDIR(seen.st_mode):
-                _descend(parent, name, device, times, depth, done)
+                _descend(parent, name, disk, times, depth, done)
                 if max(seen.st_mtime, seen.st_ctime) < times[0]:
                     _remove_if_empty(parent, name)
             elif (stat.S_ISREG(seen.st_mode) or stat.S_ISLNK(seen.st_mode)) and _last_touched(seen) < times[0]:
@@ -97,13 +106,13 @@ if sys.platform != "win32":
         except OSError:
             done.refused += 1
 
-    def _descend(parent: int, name: str, device: int, times: tuple[float, float], depth: int, done: Cleaned) -> None:
+    def _descend(parent: int, name: str, disk: _Disk, times: tuple[float, float], depth: int, done: Cleaned) -> None:
         if depth >= _MAX_DEPTH:
             return
         descriptor = os.open(name, _OPEN, dir_fd=parent)
         try:
-            if os.fstat(descriptor).st_dev == device:
-                _clean_folder(descriptor, device, times, depth + 1, done)
+            if _disk(descriptor) == disk:
+                _clean_folder(descriptor, disk, times, depth + 1, done)
         finally:
             os.close(descriptor)
 

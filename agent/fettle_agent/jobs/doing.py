@@ -81,8 +81,8 @@ class Doing:
             return self._restarted(job, row)
         if row is not None and not self._may_begin_again(job, manifest, row):
             return 0
-        if row is not None and row.pid:
-            running.stop_group(row.pid, begun_before=time.time())
+        if row is not None and row.pid and row.boot == self._clock.boot:  # after a restart the number is a stranger's
+            running.stop_left_over(row.pid, (self._clock.now_ms() - row.begun_ms) / 1000)
         self._book.resume(job.id, self._report(State.STATE_RESUMED, job, row.step if row else 0), self._clock.now_ms())
         return None
 

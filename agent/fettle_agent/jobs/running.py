@@ -22,6 +22,7 @@ MAX_WORDS = 4_000
 _READ_BACK = 64 * 1024
 MAX_OUTPUT = 64 * 1024 * 1024
 _POLL_S = 0.05
+_BESIDE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +96,48 @@ def cut(words: str) -> str:
     return plain if len(plain) <= MAX_WORDS else "..." + plain[-(MAX_WORDS - 3) :]
 
 
-def stop_group(pid: int, *, begun_before: float | None = None) -> None:
-    """End a process and its group; with `begun_before` (a wall time) only where it is that old, so not a stranger's number."""
+def stop_group(pid: int) -> None:
+    """End a process that was started here, its group and all that it started."""
     try:
         process = psutil.Process(pid)
-        if begun_before is not None and process.create_time() > begun_before:
-            return
         family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         family = []
-    if sys.platform != "win32" and begun_before is None:
+    if sys.platform != "win32":
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
+    _kill(family)
+
+
+def stop_left_over(pid: int, begun_ago_s: float) -> None:
+    """End what is left of a tool that an earlier child began in this boot so long ago.
+
+    Its number may be another's by now: whatever is older than the step is a stranger, and stays.
+    """
+    left = [one for one in psutil.process_iter() if _session(one.pid) == pid] if sys.platform != "win32" else [_process(pid)]
+    family: list[psutil.Process] = []
+    for one in left:
+        with contextlib.suppress(psutil.Error):
+            if one is not None and time.time() - one.create_time() <= begun_ago_s + _BESIDE_S:
+                family += [one, *one.children(recursive=True)]
+    _kill(family)
+
+
+def _session(pid: int) -> int:
+    try:
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
+def _kill(family: Sequence[psutil.Process]) -> None:
     for one in family:
         with contextlib.suppress(psutil.Error):
             one.kill()

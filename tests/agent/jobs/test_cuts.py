@@ -65,6 +65,26 @@ def test_step_that_may_be_begun_again_is_resumed_after_kill_9_and_its_orphan_is_
     assert not (tmp_path / "orphan").exists()
 
 
+@pytest.mark.parametrize("is_another_boot", [True, False])
+def test_stranger_with_the_number_of_a_tool_that_was_cut_off_is_left_alone(pc: Any, is_another_boot: bool) -> None:
+    stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        begun_ms = int(time.time() * 1000) + (0 if is_another_boot else 60_000)
+        job = pc.give(pc.sign(pc.manifest(pc.script("true", idempotent=True))))
+        book = Book.open(pc.state)
+        book.begin(job, 1, begun_ms)
+        boot = "an earlier boot" if is_another_boot else facts.Clock(None).boot
+        book.begin_step(job, 1, "script", boot=boot, now_ms=begun_ms)
+        book.step_process(job, 1, stranger.pid)
+        book.close()
+        assert pc.work() == 0
+        assert pc.states()[-1] == "done"
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
 def test_second_child_leaves_the_first_alone(pc: Any, until: Any, tmp_path: Path) -> None:
     pc.give(pc.sign(pc.manifest(pc.script(f"touch {tmp_path}/begun; sleep 2"))))
     first = child(pc)

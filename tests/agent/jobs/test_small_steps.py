@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -40,6 +42,22 @@ def test_folder_that_is_a_link_itself_is_not_cleaned(tmp_path: Path) -> None:
     (tmp_path / "tmp").symlink_to(kept.parent)
     assert cleaning.clean([tmp_path / "tmp"], 1, LATER_S).files == 0
     assert kept.exists()
+
+
+@pytest.mark.root
+def test_folder_of_the_same_disk_that_is_mounted_there_is_not_cleaned(tmp_path: Path) -> None:
+    kept, place = make(tmp_path / "home" / "work.odt"), tmp_path / "tmp" / "inside"
+    make(place.parent / "old")
+    place.mkdir()
+    code = f"import pathlib; from fettle_agent.jobs import cleaning; place = pathlib.Path({str(place.parent)!r})\n"
+    code += f"cleaning.clean([place], 7, {LATER_S})"
+    words = 'mount --bind "$1" "$2" || exit 77; exec "$3" -c "$4"'
+    ran = subprocess.run(["unshare", "-m", "sh", "-c", words, "sh", kept.parent, place, sys.executable, code], check=False)
+    if ran.returncode in (1, 77):
+        pytest.skip("nothing can be mounted here, so no mounted folder can be tried: unshare -m needs root")
+    assert ran.returncode == 0
+    assert kept.exists()
+    assert not (place.parent / "old").exists()
 
 
 def test_cleaning_step_says_how_much_it_freed(pc: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
