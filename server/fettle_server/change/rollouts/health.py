@@ -23,6 +23,8 @@ from fettle_server.proactive.rules import FORECASTS
 from fettle_server.proactive.tables import Fault
 
 PAST = dt.timedelta(days=28)
+LEAST_PAST = dt.timedelta(days=1)
+"""Reckoned as the past of a PC that is here for less: one bad minute of an hour's past would excuse anything."""
 _HOUR_S = 3600.0
 _CHUNK = 5000
 UNCOUNTED = FORECASTS | {
@@ -153,7 +155,7 @@ def _sick(
         one = changed.get(pk)
         if one is None:
             continue
-        past_s = max(0.0, min(PAST, one.begun_at - one.enrolled_at).total_seconds())
+        past_s = max(LEAST_PAST, min(PAST, one.begun_at - one.enrolled_at)).total_seconds()
         observed_s = max(_HOUR_S, (now - one.begun_at).total_seconds())
         counts = past.get(pk, Counter())
         names = tuple(sorted(rule for rule, count in rules.items() if surprises(count, counts[rule], past_s, observed_s)))
@@ -195,13 +197,15 @@ def _expected(tx: sa.Connection, rollout_id: int, ring: Period, now: dt.datetime
         .group_by(target.endpoint_pk, begun, Endpoint.enrolled_at)
     )
     now_ms = to_ms(now)
+    least_ms = int(LEAST_PAST.total_seconds() * 1000)
     return math.fsum(
-        _likely(count, min(past_ms, begun_ms - enrolled_ms), now_ms - begun_ms) for begun_ms, enrolled_ms, count in rows
+        _likely(count, max(least_ms, min(past_ms, begun_ms - enrolled_ms)), now_ms - begun_ms)
+        for begun_ms, enrolled_ms, count in rows
     )
 
 
 def _likely(count: int, past_ms: int, observed_ms: int) -> float:
-    return 1.0 - math.exp(-count * max(0, observed_ms) / past_ms) if past_ms > 0 else 0.0
+    return 1.0 - math.exp(-count * max(0, observed_ms) / past_ms)
 
 
 def _control(
