@@ -153,9 +153,13 @@ def decode(body: bytes) -> Manifest:
                 "retire": tuple(said["retire"]),
             }
         )
+        json.dumps(said, ensure_ascii=False).encode()  # a half of a letter can be read, but never be written down
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ManifestError("The manifest cannot be read.") from error
-    _check(manifest)
+    try:
+        _check(manifest)
+    except TypeError as error:  # a list where a word belongs
+        raise ManifestError("The manifest has a field of another kind than it must be.") from error
     return manifest
 
 
