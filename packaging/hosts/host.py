@@ -129,6 +129,7 @@ class Host:
         (self.root / "etc/machine-id").write_text(uuid.uuid5(uuid.NAMESPACE_DNS, self.name).hex + "\n")
         (self.root / "etc/hostname").write_text(self.name + "\n")
         (self.root / "etc/hosts").write_text(f"127.0.0.1 localhost {self.name}\n")
+        (self.root / "etc/resolv.conf").write_text("")
         (self.root / "etc/fettle-boot").write_text(_FIRST_PROCESS.format(state=STATE, agent=self._agent()))
         for tool in ("sbin/reboot", "sbin/shutdown"):
             (self.root / tool).unlink(missing_ok=True)
@@ -207,6 +208,12 @@ class Host:
         """What its own dpkg database says is installed, fully configured; else the state that dpkg names."""
         done = self.sh("dpkg-query", "-W", "-f", "${db:Status-Abbrev} ${Version}", package, check=False)
         status, _, version = done.stdout.partition(" ")
+        return version.strip() if status == "ii" else status
+
+    def version_on_disk(self, package: str) -> str:
+        """The same, of a host that is switched off."""
+        words = ("dpkg-query", f"--admindir={self.root}/var/lib/dpkg", "-W", "-f", "${db:Status-Abbrev} ${Version}", package)
+        status, _, version = run(*words, check=False).stdout.partition(" ")
         return version.strip() if status == "ii" else status
 
     def log(self) -> str:

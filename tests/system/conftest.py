@@ -176,10 +176,10 @@ class Agent:
         return dict(json.loads(answer.stdout)) if answer.stdout.startswith("{") else {}
 
 
-def make_server(place: Path, database: str = "") -> tuple[Server, str]:
+def make_server(place: Path, database: str = "", address: str = "127.0.0.1") -> tuple[Server, str]:
     """A server that was made and started, and its administrator's one-time password as `fettle init` printed it."""
     printed = run_command("fettle", "init", place / "data", "--school", SCHOOL, "--database", database).stdout
-    return Server(place / "data", f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}", database).start(), printed
+    return Server(place / "data", f"{address}:{free_port()}", f"127.0.0.1:{free_port()}", database).start(), printed
 
 
 @pytest.fixture(scope="session")
@@ -190,22 +190,22 @@ def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return data
 
 
-@pytest.fixture(name="run")
+@pytest.fixture(name="run", scope="session")
 def run_fixture() -> Callable[..., subprocess.CompletedProcess[str]]:
     return run_command
 
 
-@pytest.fixture(name="wait_for")
+@pytest.fixture(name="wait_for", scope="session")
 def wait_for_fixture() -> Callable[..., Any]:
     return wait_until
 
 
-@pytest.fixture(name="make_server")
+@pytest.fixture(name="make_server", scope="session")
 def make_server_fixture() -> Callable[..., tuple[Server, str]]:
     return make_server
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def publish() -> Callable[..., None]:
     """Publishes the server's policy anew with one rule changed, through the server's own action."""
 
