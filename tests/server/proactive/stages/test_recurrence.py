@@ -36,10 +36,10 @@ def test_a_span_that_began_before_still_counts():
      "FREQ=MONTHLY;BYMONTH=2;BYMONTHDAY=31", "FREQ=DAILY;INTERVAL=0", "FREQ=DAILY;INTERVAL=999999999999"],
 )  # fmt: skip
 def test_a_repetition_that_cannot_be_is_refused_quickly(text):
-    began = time.monotonic()
+    began = time.thread_time()
     with pytest.raises(RecurrenceError):
         check(text, START, HOURS, LONDON)
-    assert time.monotonic() - began < 2
+    assert time.thread_time() - began < 2
 
 
 def test_a_window_must_end_before_it_is_a_way_of_life():
