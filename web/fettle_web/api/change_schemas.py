@@ -297,10 +297,14 @@ class TemplateOut(Schema):
     used = fields.Integer()
 
 
+class TemplateRowOut(TemplateOut):
+    """A template in the list: the API's description takes no schema both alone and within another."""
+
+
 class TemplatesOut(Schema):
     """The templates, those that can be used first."""
 
-    templates = fields.List(fields.Nested(TemplateOut))
+    templates = fields.List(fields.Nested(TemplateRowOut))
 
 
 class SchoolChangesIn(Schema):

@@ -35,7 +35,7 @@ class LibraryQuery(Schema):
     withdrawn = fields.Boolean(load_default=False)
 
 
-class ItemOut(Schema):
+class LibraryRowOut(Schema):
     """A package or a script. `installed` is how many PCs have it, where licences are counted."""
 
     id = fields.Integer()
@@ -57,7 +57,7 @@ class ItemOut(Schema):
     withdrawn_at = schemas.maybe_time()
 
 
-class LibraryItemOut(ItemOut):
+class LibraryItemOut(LibraryRowOut):
     """One item; `body` is a script's."""
 
     body = fields.String()
@@ -66,7 +66,7 @@ class LibraryItemOut(ItemOut):
 class LibraryOut(Schema):
     """The library."""
 
-    items = fields.List(fields.Nested(ItemOut))
+    items = fields.List(fields.Nested(LibraryRowOut))
 
 
 class PackageIn(Schema):
@@ -126,10 +126,14 @@ class BuildOut(Schema):
     unknown_ = fields.Integer(attribute="unknown", data_key="unknown")
 
 
+class BuildRowOut(BuildOut):
+    """A build in the list: the API's description takes no schema both alone and within another."""
+
+
 class BuildsOut(Schema):
     """The builds."""
 
-    builds = fields.List(fields.Nested(BuildOut))
+    builds = fields.List(fields.Nested(BuildRowOut))
 
 
 class BuildPackageIn(Schema):
