@@ -136,13 +136,19 @@ def _said(tally: Tally, limit: int) -> str:
 
 
 def _beside(compared: Compared) -> str:
-    past = (
-        f" {compared.faulty} of {compared.changed} changed PCs have new faults;"
-        f" their own past makes {compared.expected:.1f} likely"
-    )
+    have = f" {compared.faulty} of {compared.changed} changed PCs have new faults"
+    past = f"{have}, where the four weeks before let one expect {_usual(compared.expected)}."
     if not compared.control:
-        return f"{past}; there are no PCs left to compare them with."
-    return f"{past}; {compared.control_faulty} of {compared.control} not yet changed have some."
+        return f"{past} There are no PCs left to compare them with."
+    others = f"{compared.control_faulty} have some" if compared.control_faulty else "none have any"
+    return f"{past} Of {compared.control} not yet changed, {others}."
+
+
+def _usual(expected: float) -> str:
+    """An expected number as people say it."""
+    if expected < 0.95:
+        return "fewer than one" if expected >= 0.05 else "none"
+    return f"about {expected:.0f}"
 
 
 def _is_shared(compared: Compared, by_control: float | None) -> bool:

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
+from fettle_protocol.policy import Policy
 
 from fettle_server.change.rollouts.gate import Compared, Tally, surprises
 from fettle_server.change.rollouts.rules import DONE, TargetState
 from fettle_server.change.rollouts.tables import RolloutTarget
+from fettle_server.change.rollouts.telling import WHY_LIMIT
 from fettle_server.db import from_ms, to_ms
 from fettle_server.estate.tables import Endpoint
-from fettle_server.proactive.rules import FORECASTS
+from fettle_server.proactive.queries import current_policy
+from fettle_server.proactive.rules import FORECASTS, standing
 from fettle_server.proactive.tables import Fault
 
 PAST = dt.timedelta(days=28)
@@ -233,13 +236,20 @@ def _control(
 
 def _mark(tx: sa.Connection, rollout_id: int, changed: dict[int, _Changed], sick: dict[int, tuple[str, ...]]) -> None:
     """Write what is new of who is sick; `since` stays the end of its change."""
+    policy = current_policy(tx) if sick else None
     for pk, one in changed.items():
         names = sick.get(pk, ())
         state = TargetState.SICK if names else TargetState.CHANGED
         if (one.state, one.sick) != (state.value, names):
-            why = f"It took the change, and has new faults since: {', '.join(names)}." if names else "It took the change."
             is_one = (RolloutTarget.rollout_id == rollout_id, RolloutTarget.endpoint_pk == pk)
-            tx.execute(sa.update(RolloutTarget).where(*is_one).values(state=state.value, sick=list(names), why=why[:500]))
+            values = {"state": state.value, "sick": list(names), "why": _why(policy, names)}
+            tx.execute(sa.update(RolloutTarget).where(*is_one).values(values))
+
+
+def _why(policy: Policy | None, names: Sequence[str]) -> str:
+    """What came of a changed PC, its new faults by their rules' titles."""
+    told = [standing(policy, *name.partition(" ")[::2], "").title for name in names]
+    return f"It took the change. Since then: {'; '.join(told)}."[:WHY_LIMIT] if told else "It took the change."
 
 
 def _chunks(items: Sequence[int]) -> Iterator[Sequence[int]]:

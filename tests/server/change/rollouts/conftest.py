@@ -111,11 +111,11 @@ class Scene:
         """The PCs receive it and run it to its end."""
         self.report(pks, Told.RECEIVED, Told.STARTED, end, why=why)
 
-    def fall_ill(self, pks, rule="service-stopped", since=None, cleared=None):
+    def fall_ill(self, pks, rule="service-stopped", since=None, cleared=None, instance=""):
         at = since or self.now
         with self.store.begin() as tx:
             common = {"rule": rule, "severity": "ill", "since_at": at, "raised_at": at, "cleared_at": cleared, "value": 0.0}
-            tx.execute(sa.insert(Fault), [{"endpoint_pk": pk, **common} for pk in pks])
+            tx.execute(sa.insert(Fault), [{"endpoint_pk": pk, "instance": instance, **common} for pk in pks])
 
     def hardware(self, pk, mac):
         body = zlib.compress(json.dumps({"network": [{"name": "eth0", "mac": mac, "kind": "wired"}]}).encode())

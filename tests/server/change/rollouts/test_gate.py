@@ -44,6 +44,19 @@ def test_what_befalls_those_not_changed_as_often_is_not_put_down_to_the_change()
     assert judge(GATE, tally, Compared(20, 10, 0.1, control=40, control_faulty=2)).verdict is Verdict.HALT
 
 
+@pytest.mark.parametrize(
+    ("expected", "control", "words"),
+    [
+        (0.0, (310, 0), "where the four weeks before let one expect none. Of 310 not yet changed, none have any."),
+        (0.1, (0, 0), "where the four weeks before let one expect fewer than one. There are no PCs left to compare them with."),
+        (1.9, (310, 2), "where the four weeks before let one expect about 2. Of 310 not yet changed, 2 have some."),
+    ],
+)
+def test_a_halt_says_what_was_to_be_expected_as_people_count(expected, control, words):
+    ruling = judge(GATE, Tally(changed=17, sick=2, seen=19), Compared(19, 2, expected, *control))
+    assert ruling.why == f"2 of 19 are sick after the update, limit 0. 2 of 19 changed PCs have new faults, {words}"
+
+
 def test_failures_are_never_excused_by_others():
     tally = Tally(changed=10, failed=10, seen=10)
     assert judge(GATE, tally, Compared(10, 0, 0.0, control=40, control_faulty=40)).verdict is Verdict.HALT

@@ -35,6 +35,23 @@ def test_a_rollout_reads_the_same_for_pages_and_not_at_all_for_strangers(stored_
     assert [(one.rollout_id, one.ring_name, one.state) for one in mine] == [(scene.id, "bench", "changed")]
 
 
+def test_a_sick_pcs_new_faults_are_told_by_their_rules_titles(scene):
+    scene.pcs(5)
+    scene.rollout()
+    scene.tick()
+    bench = scene.in_ring(0)
+    scene.take(bench)
+    scene.tick(MINUTE)
+    scene.fall_ill(bench, "disk-full", instance="C:")
+    scene.fall_ill(bench, "no-such-rule-now")
+    scene.fall_ill(bench, instance="Print Spooler")
+    scene.tick(MINUTE)
+    with scene.store.begin() as tx:
+        row = queries.targets(tx, SYSTEM, scene.id, scene.now, ring=0).rows[0]
+    assert row.why == "It took the change. Since then: Disk C: is full; no-such-rule-now; Service Print Spooler has stopped."
+    assert row.sick == ("disk-full C:", "no-such-rule-now", "service-stopped Print Spooler")
+
+
 def test_windows_freezes_and_places_are_set_and_read(stored_scene):
     scene = stored_scene
     room = scene.room()
