@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 
+import pytest
 from fettle_server.estate.people.rules import Person, Role
 from fettle_server.journal.queries import JournalRow
-from fettle_web.live import CATCH_UP, GAP_PATIENCE_S, QUEUE_LENGTH, Follower, Page
+from fettle_web.live import CATCH_UP, GAP_PATIENCE_S, QUEUE_LENGTH, Follower, Page, topics
 
 NOW = dt.datetime(2026, 11, 23, tzinfo=dt.UTC)
 
@@ -52,3 +53,20 @@ def test_page_that_is_too_slow_asks_for_everything_again() -> None:
     for number in range(QUEUE_LENGTH + 1):
         page.offer(row(number, None))
     assert page.lost
+
+
+@pytest.mark.parametrize(
+    ("kind", "subject", "detail", "heard"),
+    [
+        ("endpoint.inventory", "endpoint:ab", {"section": "updates"}, True),
+        ("endpoint.inventory", "endpoint:ab", {"section": "software"}, False),
+        ("patch.excepted", "update:3", {}, True),
+        ("rollout.started", "rollout:3", {}, False),
+    ],
+)
+def test_lists_of_updates_hear_of_each_pc_that_looked_again_and_of_exceptions(
+    kind: str, subject: str, detail: dict[str, str], heard: bool
+) -> None:
+    told = topics(JournalRow(1, NOW, kind, "system", subject, 1, detail))
+    assert ("patch" in told) is heard
+    assert told[:2] == [subject.partition(":")[0], subject]

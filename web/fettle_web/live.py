@@ -306,18 +306,20 @@ def _may_see(person: Person, row: JournalRow) -> bool:
 
 
 def _changed(row: JournalRow) -> str:
-    return _event("changed", {"topics": _topics(row), "kind": row.kind}, row.id)
+    return _event("changed", {"topics": topics(row), "kind": row.kind}, row.id)
 
 
-def _topics(row: JournalRow) -> list[str]:
-    """Whom it concerns: the subject's type, the subject, and the PC and school that it happened to."""
-    topics = [row.subject.partition(":")[0], row.subject]
+def topics(row: JournalRow) -> list[str]:
+    """Whom it concerns: the subject's type, the subject, the PC and school that it happened to, and "patch" for all updates."""
+    found = [row.subject.partition(":")[0], row.subject]
+    if row.kind.startswith("patch.") or row.detail.get("section") == "updates":
+        found.append("patch")
     endpoint = row.detail.get("endpoint_id") or row.detail.get("endpoint")
     if isinstance(endpoint, str) and endpoint:
-        topics.append(f"endpoint:{endpoint}")
+        found.append(f"endpoint:{endpoint}")
     if row.school_id is not None:
-        topics.append(f"school:{row.school_id}")
-    return topics
+        found.append(f"school:{row.school_id}")
+    return found
 
 
 def _event(name: str, data: dict[str, Any], number: int | None = None) -> str:

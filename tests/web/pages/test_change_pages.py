@@ -42,6 +42,10 @@ def test_a_change_walks_from_the_form_to_the_heads_yes(with_head):
     assert head.post("/changes/1/decide", {"step": "final", "answer": "no", "school": "1"}).status_code == 409
     assert head.post("/changes/1/decide", {"step": "final", "answer": "yes", "school": "1"}).status_code == 303
     assert with_head.value(sa.select(Change.state)) == "approved"
+    story = head.get("/changes/1").get_data(as_text=True)
+    parts = [story.index(f'id="{name}"') for name in ("story", "decisions", "record")]
+    assert parts == sorted(parts)  # on a phone the decisions stand above the record
+    assert "ada" in tom.get("/changes/1?part=record").get_data(as_text=True)
 
 
 def test_what_people_wrote_is_shown_as_text_everywhere(with_head):
