@@ -21,7 +21,7 @@ from fettle_server.estate.tables import Certificate, Endpoint, EndpointEvent, In
 from fettle_server.journal.actions import record
 from fettle_server.proactive.queries import current_policy
 
-from demo import changes, coming, inventory, notices, places, rulings, storms, troubles
+from demo import changes, coming, inventory, library, notices, places, rulings, storms, troubles
 from demo.pcs import BEGAN_MINUTES, ILL, WATCH, Pc
 from demo.readings import Curve, curves, key_of
 
@@ -62,6 +62,7 @@ def fill(tx: sa.Connection, now: dt.datetime, *, healthy: bool = False) -> list[
         notices.ways(tx, now - dt.timedelta(days=40))
         notices.proved(tx, staff[0], now)
         changes.fill(tx, pcs, staff, now)
+        library.fill(tx, pcs, staff[0], now)
         troubles.past(tx, pcs, policy, now)
         storms.past(tx, pcs, now)
         troubles.present(tx, pcs, policy, staff, now)

@@ -19,7 +19,7 @@ NAMES = (
 def rows(pc: Pc, now: dt.datetime) -> list[dict[str, Any]]:
     """Both sections as the store keeps them."""
     found = []
-    for section, body in (("hardware", _hardware(pc)), ("software", _software())):
+    for section, body in (("hardware", _hardware(pc)), ("software", _software(pc))):
         plain = json.dumps(body).encode()
         row = {"endpoint_pk": pc.pk, "section": section, "at": now - dt.timedelta(days=2)}
         found.append(row | {"digest": hashlib.sha256(plain).hexdigest(), "body": zlib.compress(plain)})
@@ -42,5 +42,19 @@ def _hardware(pc: Pc) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _software() -> dict[str, Any]:
-    return {"packages": [{"name": name, "version": f"{i + 7}.{i}.2", "source": "registry"} for i, name in enumerate(NAMES)]}
+def version_of(name: str) -> str:
+    """The version of that program that most PCs have."""
+    place = NAMES.index(name)
+    return f"{place + 7}.{place}.2"
+
+
+def _software(pc: Pc) -> dict[str, Any]:
+    """What most PCs have; a few lack a program, have an old one, or one that nobody installed for them."""
+    versions = {name: version_of(name) for name in NAMES if pc.system == "windows" or name != "Smart Notebook"}
+    if pc.pk % 12 == 5:
+        del versions["Scratch 3"]
+    if pc.pk % 25 == 2:
+        versions["Google Chrome"] = "8.0.9"
+    if pc.pk % 40 == 7:
+        versions["TeamViewer"] = "15.58.4"
+    return {"packages": [{"name": name, "version": version, "source": "registry"} for name, version in versions.items()]}
