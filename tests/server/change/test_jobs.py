@@ -29,6 +29,7 @@ from fettle_server.estate.people.rules import SYSTEM, Forbidden, Person, Role
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.server.change.rivals import meanwhile
 from tests.server.change.test_manifests import DAY, NOW, change_of, key_of, wanted
 
 HOUR = dt.timedelta(hours=1)
@@ -313,6 +314,41 @@ def test_what_a_pc_says_under_a_jobs_former_name_counts_and_its_cancel_still_goe
     assert scene.row().state == JobState.DONE
     entries = store.rows(sa.select(JobEntry.state).where(JobEntry.job_id == scene.ids[0]))
     assert [entry.state for entry in entries] == ["started", "done"]
+
+
+def test_a_failure_under_a_former_name_ends_no_job_that_may_still_go_well(store: Any) -> None:
+    scene = Scene(store)
+    old = scene.uids[0]
+    scene.release()
+    with store.begin() as tx:
+        actions.cancel(tx, scene.ids, "The ring was halted.", NOW)
+        actions.renew(tx, scene.ids, NOW)
+    new = scene.row().uid
+    failed = Report(old, Told.FAILED, why="dpkg was interrupted.")
+    scene.tell(Told.STARTED, failed)
+    row = scene.row()
+    assert (row.state, row.ended_at) == (JobState.WAITING, None)
+    assert row.why == "An earlier try failed, and it comes again. dpkg was interrupted."
+    scene.release()
+    scene.tell(Told.STARTED)
+    assert scene.row().state == JobState.RUNNING
+    scene.tell(failed)
+    assert scene.owed() == ([new], [old])
+    scene.tell(Report(new, Told.STARTED), Report(new, Told.DONE))
+    assert scene.row().state == JobState.DONE
+
+
+def test_what_a_pc_says_while_its_job_gets_another_name_is_not_lost(store: Any) -> None:
+    scene = Scene(store)
+    scene.release()
+
+    def rename(tx: sa.Connection) -> None:
+        actions.cancel(tx, scene.ids, "The ring was halted.", NOW)
+        actions.renew(tx, scene.ids, NOW)
+
+    said = [(scene.pks[0], NOW, Report(scene.uids[0], Told.DONE))]
+    meanwhile(store, rename, lambda tx: actions.report(tx, said, NOW))
+    assert scene.row().state == JobState.DONE
 
 
 def test_nobody_speaks_under_another_pcs_former_name(store: Any) -> None:

@@ -56,9 +56,13 @@ def create(
     at_most_once: bool,
     now: dt.datetime,
 ) -> dict[int, int]:
-    """Make a waiting job for each (endpoint pk, school id); returns their numbers by endpoint. One that is there stays."""
+    """Make a waiting job for each (endpoint pk, school id); returns their numbers by endpoint.
+
+    One that an earlier rollout of the manifest left goes over to this one; where it was taken back it waits again.
+    """
     wanted = dict(places)
     there = _by_endpoint(tx, manifest_id, list(wanted))
+    _take_over(tx, list(there.values()), rollout_id, now)
     common = (manifest_id, rollout_id, JobState.WAITING.value, _NOT_YET, False, at_most_once, 0, 0, 0, 0, 0)
     times = (to_ms(now), to_ms(expires_at))
     new = [pk for pk in wanted if pk not in there]
@@ -185,6 +189,14 @@ def _locked(tx: sa.Connection, job_ids: Sequence[int], states: Any) -> list[Any]
         fitting = sa.select(*columns).where(Job.id.in_(chunk), Job.state.in_(_values(states)))
         found += tx.execute(fitting.order_by(Job.id).with_for_update()).all()
     return found
+
+
+def _take_over(tx: sa.Connection, job_ids: Sequence[int], rollout_id: int | None, now: dt.datetime) -> None:
+    others = Job.rollout_id.is_distinct_from(rollout_id)
+    left = [job_id for chunk in _chunks(job_ids) for job_id in tx.scalars(sa.select(Job.id).where(Job.id.in_(chunk), others))]
+    for chunk in _chunks(left):
+        tx.execute(sa.update(Job).where(Job.id.in_(chunk)).values(rollout_id=rollout_id))
+    renew(tx, left, now)
 
 
 def _raise_mark(tx: sa.Connection, which: str, count: int) -> int:

@@ -12,7 +12,7 @@ from fettle_protocol.manifests import Manifest as Said
 from fettle_protocol.manifests import decode
 from fettle_protocol.steps import StepKind
 
-from fettle_server.change.jobs.rules import ENDS, JobState, Report, Told, follow, says_anything, tells_of_a_run
+from fettle_server.change.jobs.rules import ENDS, JobState, Report, Told, follow, follow_former, says_anything, tells_of_a_run
 from fettle_server.change.jobs.tables import Job, JobEntry, JobFormerUid
 from fettle_server.change.manifests.tables import Manifest
 from fettle_server.change.patches import actions as patches
@@ -24,6 +24,7 @@ ENTRIES_LIMIT = 300
 """Entries kept of one job: an agent that says more is not believed to be well, and fills no disk."""
 RESULT_BYTES = 512 * 1024
 _CHUNK = 5000
+_WHY_LIMIT = 500
 _HELD = "It is on the PC, and begins within its window."
 _ENTER = bulk_insert(JobEntry, "job_id", "at", "state", "step", "kind", "why", "words")
 _MOVE = bulk_update(
@@ -48,6 +49,7 @@ class _Life:
     state: JobState
     why: str
     cancel_number: int
+    released_number: int
     attempt: int
     step: int
     percent: int
@@ -60,21 +62,27 @@ class _Life:
     results: list[Report] = field(default_factory=list)
 
     def take(self, at: dt.datetime, said: Report) -> None:
-        """Fold one report in; one that says nothing new changes nothing. Under a former name only a run counts."""
-        if said.job != self.uid and not tells_of_a_run(said.told):
+        """Fold one report in; one that says nothing new changes nothing."""
+        is_former = said.job != self.uid
+        if is_former and not tells_of_a_run(said.told):
             return
         if said.told is Told.CANCELLED:
             self.cancel_number = 0  # it was heard
         if not says_anything(self.state, said.told):
             return
-        before, self.state = self.state, follow(self.state, said.told)
+        before, self.state = self.state, self._after(said.told, is_former=is_former)
         is_news = self.state is not before or said.why != self.why
         self.why = said.why or (_HELD if self.state is JobState.RECEIVED else "")
         self.attempt, self.step = max(self.attempt, said.attempt), said.step or self.step
         self.percent = 100 if self.state is JobState.DONE else said.percent or self.percent
+        if said.told is Told.FAILED and self.state is not JobState.FAILED:
+            self.why, self.step, self.percent = f"An earlier try failed, and it comes again. {said.why}"[:_WHY_LIMIT], 0, 0
         self._mark(at, said)
         if said.told is not Told.PROGRESS and (is_news or said.told is not Told.WAITING):
             self._enter(at, said)
+
+    def _after(self, told: Told, *, is_former: bool) -> JobState:
+        return follow_former(self.state, told, handed_out=self.released_number > 0) if is_former else follow(self.state, told)
 
     def _mark(self, at: dt.datetime, said: Report) -> None:
         self.received_at = self.received_at or at
@@ -98,13 +106,13 @@ class _Life:
 
 def report(tx: sa.Connection, reports: Sequence[tuple[int, dt.datetime, Report]], now: dt.datetime) -> None:
     """Take agents' reports (endpoint pk, when it happened, what), in their order; what is no job of its own is dropped."""
-    present = _present(tx, {said.job for _, _, said in reports})
-    by_uid = _lives(tx, set(present.values()))
-    lives = by_uid.values()
+    numbers = _numbers(tx, {said.job for _, _, said in reports})
+    by_number = _lives(tx, set(numbers.values()))
+    lives = by_number.values()
     ended_before = {life.id for life in lives if life.state in ENDS}
     heard = set()
     for pk, at, said in reports:
-        life = by_uid.get(present[said.job])
+        life = by_number.get(numbers.get(said.job, 0))
         if life is not None and life.endpoint_pk == pk:
             life.take(at, said)
             if said.told is Told.CANCELLED and said.job != life.uid:
@@ -119,28 +127,29 @@ def report(tx: sa.Connection, reports: Sequence[tuple[int, dt.datetime, Report]]
     journal.record_all(tx, [_line(life, now) for life in in_trouble])
 
 
-def _present(tx: sa.Connection, uids: Collection[str]) -> dict[str, str]:
-    """Each uid's job's present one: itself, unless the job has had another since."""
-    found = {uid: uid for uid in uids}
+def _numbers(tx: sa.Connection, uids: Collection[str]) -> dict[str, int]:
+    """The jobs that have or had those uids. In one statement: a job that is renamed meanwhile is found by either name."""
+    found: dict[str, int] = {}
     for chunk in _chunks(sorted(uids)):
-        joined = sa.select(JobFormerUid.uid, Job.uid).join(Job, Job.id == JobFormerUid.job_id)
-        found |= {row[0]: row[1] for row in tx.execute(joined.where(JobFormerUid.uid.in_(chunk)))}
+        present = sa.select(Job.uid, Job.id).where(Job.uid.in_(chunk))
+        former = sa.select(JobFormerUid.uid, JobFormerUid.job_id).where(JobFormerUid.uid.in_(chunk))
+        found |= {row[0]: row[1] for row in tx.execute(sa.union_all(present, former))}
     return found
 
 
-def _lives(tx: sa.Connection, uids: Collection[str]) -> dict[str, _Life]:
-    """The jobs of those uids, locked until the transaction ends."""
+def _lives(tx: sa.Connection, numbers: Collection[int]) -> dict[int, _Life]:
+    """Those jobs, locked until the transaction ends; their names are read from the locked rows."""
     names = _Life.__slots__[: _Life.__slots__.index("room")]
     columns = [getattr(Job, name) for name in names]
-    lives: dict[str, _Life] = {}
-    for chunk in _chunks(sorted(uids)):
-        rows = tx.execute(sa.select(*columns).where(Job.uid.in_(chunk)).order_by(Job.id).with_for_update()).all()
+    lives: dict[int, _Life] = {}
+    for chunk in _chunks(sorted(numbers)):
+        rows = tx.execute(sa.select(*columns).where(Job.id.in_(chunk)).order_by(Job.id).with_for_update()).all()
         counted = sa.select(JobEntry.job_id, sa.func.count()).where(JobEntry.job_id.in_([row.id for row in rows]))
         held: dict[int, int] = {row[0]: row[1] for row in tx.execute(counted.group_by(JobEntry.job_id))}
         for row in rows:
             life = _Life(*row)
             life.state, life.room = JobState(row.state), ENTRIES_LIMIT - held.get(row.id, 0)
-            lives[row.uid] = life
+            lives[row.id] = life
     return lives
 
 
@@ -208,5 +217,5 @@ def _ms(at: dt.datetime | None) -> int | None:
     return None if at is None else to_ms(at)
 
 
-def _chunks(items: Sequence[str]) -> Iterable[Sequence[str]]:
+def _chunks(items: Sequence[Any]) -> Iterable[Sequence[Any]]:
     return (items[at : at + _CHUNK] for at in range(0, len(items), _CHUNK))

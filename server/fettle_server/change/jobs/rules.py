@@ -103,6 +103,18 @@ def follow(state: JobState, told: Told) -> JobState:
     return said
 
 
+def follow_former(state: JobState, told: Told, *, handed_out: bool) -> JobState:
+    """The state after a report under a name that the job had before it was let wait anew: only a run counts.
+
+    One that failed ends nothing while the present name may still go well: the job waits, or is on its way again.
+    """
+    if not tells_of_a_run(told):
+        return state
+    if told is Told.FAILED and state not in ENDS:
+        return JobState.RELEASED if handed_out else JobState.WAITING
+    return follow(state, told)
+
+
 def tells_of_a_run(told: Told) -> bool:
     """True for what only an agent says that has begun the job."""
     return _BY_TOLD[told] in _BEGAN
