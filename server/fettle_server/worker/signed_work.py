@@ -1,4 +1,4 @@
-"""Jobs whose time is over end, and signed changes of keys go to every endpoint that still lacks them."""
+"""Jobs and rollouts whose time is over end, and signed changes of keys go to every endpoint that still lacks them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from fettle_server import observed
 from fettle_server.change.jobs import actions, keys
+from fettle_server.change.rollouts import ending
 
 if TYPE_CHECKING:
     from fettle_server.worker.jobs import Work
@@ -15,9 +16,12 @@ PIECE = 5000
 
 
 def expire(work: Work, now: dt.datetime) -> bool:
-    """End jobs whose time is over."""
+    """End jobs whose time is over, and rollouts that nobody started in time."""
     with work.engine.begin() as tx:
         ended = actions.expire(tx, now, PIECE)
+        lapsed = ending.lapse(tx, now)
+    if lapsed:
+        observed.log().info("rollouts were not started in time", rollouts=lapsed)
     if ended:
         observed.log().info("jobs ran out of time", jobs=len(ended))
     return len(ended) >= PIECE

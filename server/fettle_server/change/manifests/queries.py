@@ -69,6 +69,12 @@ def body_of(tx: sa.Connection, manifest_id: int) -> bytes:
     return body
 
 
+def is_live(tx: sa.Connection, manifest_id: int | None, now: dt.datetime) -> bool:
+    """True where it was made, was not withdrawn, and its time is not over; signed or not."""
+    live = (Manifest.id == (manifest_id or 0), Manifest.withdrawn_at.is_(None), Manifest.expires_at > now)
+    return tx.scalar(sa.select(Manifest.id).where(*live)) is not None
+
+
 def why_not_ready(tx: sa.Connection, manifest_id: int | None, now: dt.datetime) -> str:
     """Why jobs of this manifest cannot be handed out (unmade, unsigned, expired, withdrawn), as a sentence; "": they can."""
     columns = (Manifest.signed_at, Manifest.withdrawn_at, Manifest.expires_at)

@@ -21,6 +21,7 @@ from fettle_server.change.requests.rules import checked
 from fettle_server.change.requests.templates import usable_template
 from fettle_server.change.requests.views import Preview, Proposal
 from fettle_server.change.rollouts import actions as rollouts
+from fettle_server.change.rollouts import ending
 from fettle_server.change.rollouts.plans import When, plan_from
 from fettle_server.change.rollouts.rules import Direction
 from fettle_server.change.rollouts.tables import Rollout
@@ -111,7 +112,7 @@ def decide(
     Raises:
         ChangeError: it does not wait for that, or duties must be kept apart. Forbidden: the person may not.
     """
-    state = record.state_of(tx, change_id)
+    state = _held(tx, change_id)
     step = Step(step)
     change = proceeding(tx, change_id)
     _demand_decider(tx, person, change_id, step, school_id)
@@ -128,7 +129,7 @@ def decide(
     _touch(tx, change_id, now)
     if not approved and state is ChangeState.PROPOSED:
         record.set_state(tx, change_id, ChangeState.REJECTED, now, person.actor, why)
-        rollouts.drop(tx, change_id, f"The change was rejected: {why}", now)
+        ending.drop(tx, change_id, f"The change was rejected: {why}", now)
         return ChangeState.REJECTED
     return _go_on(tx, change_id, person.actor, now)
 
@@ -139,7 +140,7 @@ def withdraw(tx: sa.Connection, person: Person, change_id: int, why: str, now: d
     Raises:
         ChangeError: it has begun or is over already. Forbidden: the person may not.
     """
-    state = record.state_of(tx, change_id)
+    state = _held(tx, change_id)
     row = _row(tx, change_id)
     if who(person) != row.proposer:
         demand_everywhere(tx, person, Act.APPROVE_CHANGE, change_id)
@@ -148,7 +149,7 @@ def withdraw(tx: sa.Connection, person: Person, change_id: int, why: str, now: d
         raise ChangeError(f"Change {change_id} {word}.")
     why = checked(why, "why", rules.WHY_LIMIT)
     record.set_state(tx, change_id, ChangeState.WITHDRAWN, now, person.actor, why)
-    rollouts.drop(tx, change_id, f"The change was withdrawn: {why}", now)
+    ending.drop(tx, change_id, f"The change was withdrawn: {why}", now)
 
 
 _ENDED = frozenset({ChangeState.REVIEW, ChangeState.CLOSED, ChangeState.REJECTED, ChangeState.WITHDRAWN})
@@ -162,7 +163,7 @@ def review(
     Raises:
         ChangeError: it is not carried out yet, or its peer review is due first. Forbidden: the person may not.
     """
-    state = record.state_of(tx, change_id)
+    state = _held(tx, change_id)
     demand_everywhere(tx, person, Act.RUN_ROLLOUT, change_id)
     if state is not ChangeState.REVIEW:
         raise ChangeError(f"Change {change_id} is {state}: it is reviewed once it has been carried out.")
@@ -175,6 +176,7 @@ def review(
     detail = {"outcome": Outcome(outcome).value, "lessons": lessons}
     record.say(tx, change_id, "reviewed", person.actor, text, detail, now)
     record.set_state(tx, change_id, ChangeState.CLOSED, now, person.actor)
+    ending.close(tx, change_id, now)
 
 
 def link(
@@ -328,6 +330,12 @@ def _insert(tx: sa.Connection, person: Person, proposal: Proposal, found: Reache
         "updated_at": now,
     }
     return int(tx.execute(sa.insert(Change).values(values).returning(Change.id)).scalar_one())
+
+
+def _held(tx: sa.Connection, change_id: int) -> ChangeState:
+    """The change's state, it and its rollouts locked until the transaction ends."""
+    ending.lock(tx, change_id)
+    return record.state_of(tx, change_id)
 
 
 def _row(tx: sa.Connection, change_id: int) -> Any:

@@ -14,13 +14,14 @@ from fettle_protocol.steps import StepError, StepKind, check_steps
 from fettle_server.change import record
 from fettle_server.change.jobs import actions as jobs
 from fettle_server.change.manifests import actions as manifests
-from fettle_server.change.manifests.queries import manifest, why_not_ready
+from fettle_server.change.manifests.queries import is_live, manifest, why_not_ready
 from fettle_server.change.manifests.rules import Purpose, Wanted
-from fettle_server.change.rollouts import places, plans, reaching, stopping
+from fettle_server.change.rollouts import ending, places, plans, reaching, stopping
 from fettle_server.change.rollouts.looks import Look, open_look
 from fettle_server.change.rollouts.opening import Openings
 from fettle_server.change.rollouts.places import Candidate
 from fettle_server.change.rollouts.rules import (
+    UNBEGUN,
     Direction,
     RingState,
     RolloutError,
@@ -37,7 +38,7 @@ from fettle_server.change.tables import Change
 from fettle_server.estate.people.rules import Act, Person, demand
 from fettle_server.estate.tables import Endpoint, School
 
-__all__ = ["back_out", "cancel", "draft", "drop", "halt", "live", "pause", "prepare", "resume", "start", "tick"]
+__all__ = ["back_out", "cancel", "draft", "halt", "live", "pause", "prepare", "resume", "start", "tick"]
 
 NAMED_IN_MANIFEST = 1000
 """So many endpoints are named one by one in what is signed; of more, their schools are."""
@@ -78,7 +79,7 @@ def prepare(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> None:
         RolloutError: it is past that. SigningError: it cannot be put into one manifest.
     """
     look = _open(tx, rollout_id, now)
-    if look.state not in (RolloutState.DRAFT, RolloutState.READY):
+    if look.state not in UNBEGUN:
         raise RolloutError(f"Rollout {rollout_id} is {look.state}: its manifest was made before it started.")
     title = tx.scalar(sa.select(Change.title).where(Change.id == look.change_id)) or ""
     expires = now + dt.timedelta(days=look.plan.life_days)
@@ -158,30 +159,21 @@ def halt(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt.d
 
 
 def cancel(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt.datetime) -> None:
-    """Give it up for good: take back what has not begun, withdraw its manifest. What was changed stays changed."""
+    """Give it up for good: take back what has not begun, withdraw its manifest. What was changed stays changed.
+
+    Its back-out stays signed only where a PC was handed a job of it, and so may have to be undone.
+    """
     look = _mine(tx, person, rollout_id, now)
     over = (RolloutState.FINISHED, RolloutState.CANCELLED)
     _demand_state(look, "cancelled", *(state for state in RolloutState if state not in over))
     _demand_why(why, "Say why it is cancelled.")
     taken = stopping.give_up(look, f"The rollout was cancelled. {why}")
-    if look.manifest_id is not None and look.undoes_id is None:
-        manifests.withdraw(tx, look.manifest_id, now)
+    ending.withdraw_signed(tx, rollout_id, now)
     _update(tx, rollout_id, state=RolloutState.CANCELLED.value, ended_at=now, why=why[:WHY_LIMIT])
     tell(tx, rollout_id, look.change_id, "cancelled", person.actor, why, now, taken_back=taken)
     was_live = look.state in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
     if was_live and not stopping.others_live(tx, look.change_id, rollout_id):
         record.set_state(tx, look.change_id, ChangeState.REVIEW, now, person.actor, why)
-
-
-def drop(tx: sa.Connection, change_id: int, why: str, now: dt.datetime) -> None:
-    """The change will not be: its rollouts that never began are cancelled, and what was signed for them is withdrawn."""
-    unbegun = (Rollout.change_id == change_id, Rollout.state.in_((RolloutState.DRAFT, RolloutState.READY)))
-    columns = (Rollout.id, Rollout.manifest_id, Rollout.back_out_manifest_id)
-    for row in tx.execute(sa.select(*columns).where(*unbegun).order_by(Rollout.id).with_for_update()).all():
-        for number in (row.manifest_id, row.back_out_manifest_id):
-            if number is not None:
-                manifests.withdraw(tx, number, now)
-        _update(tx, row.id, state=RolloutState.CANCELLED.value, ended_at=now, why=why[:WHY_LIMIT])
 
 
 def back_out(
@@ -355,8 +347,10 @@ def _undo_of(tx: sa.Connection, look: Look, now: dt.datetime) -> Any:
         raise RolloutError(
             "Nothing of it can be undone by itself: it changed no packages. See the back-out plan of the change."
         )
-    if undo.withdrawn_at is not None or undo.expires_at <= now:
-        raise RolloutError("The signed back-out's time is over: propose a change that brings the former versions back.")
+    if not is_live(tx, undo_id, now):
+        raise RolloutError(
+            "Its back-out was withdrawn or its time is over: propose a change that brings the former versions back."
+        )
     return undo
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "DONE",
     "LIVE",
     "OPEN",
+    "UNBEGUN",
     "Compared",
     "Direction",
     "Finish",
@@ -95,6 +96,7 @@ class TargetState(StrEnum):
 
 OPEN = (TargetState.WAITING, TargetState.RUNNING)
 DONE = (TargetState.CHANGED, TargetState.SICK)
+UNBEGUN = (RolloutState.DRAFT, RolloutState.READY)
 LIVE = (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
 
 
