@@ -16,7 +16,7 @@ from fettle_server.change.jobs import actions as jobs
 from fettle_server.change.manifests import actions as manifests
 from fettle_server.change.manifests.queries import is_live, manifest, why_not_ready
 from fettle_server.change.manifests.rules import Purpose, Wanted
-from fettle_server.change.rollouts import ending, places, plans, reaching, stopping
+from fettle_server.change.rollouts import ending, following, places, plans, reaching, stopping
 from fettle_server.change.rollouts.looks import Look, open_look
 from fettle_server.change.rollouts.opening import Openings
 from fettle_server.change.rollouts.places import Candidate
@@ -144,6 +144,7 @@ def resume(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt
         state = RingState.RELEASED if ring.settled_at is None else RingState.SOAKING
         look.write_ring(ring, state=state.value)
     _bring_back(look)
+    following.ask_anew(look)
     _update(tx, rollout_id, state=RolloutState.RUNNING.value, halted_at=None, looked_at=None, why="It goes on.")
     tell(tx, rollout_id, look.change_id, "resumed", person.actor, why, now)
     if record.state_of(tx, look.change_id) is ChangeState.HALTED:

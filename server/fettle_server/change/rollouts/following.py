@@ -8,19 +8,21 @@ from typing import Any
 import sqlalchemy as sa
 
 from fettle_server.change.jobs import actions as jobs
-from fettle_server.change.jobs.rules import BEGUN, ENDS, JobState
+from fettle_server.change.jobs.rules import BEGUN, ENDS, NOT_BEGUN, JobState
 from fettle_server.change.jobs.tables import Job
 from fettle_server.change.rollouts.looks import Look, Ring
 from fettle_server.change.rollouts.reaching import left
 from fettle_server.change.rollouts.rules import OPEN, TargetState, outcome
 from fettle_server.change.rollouts.tables import RolloutTarget
 from fettle_server.change.rollouts.windows import HORIZON_DAYS, Place
+from fettle_server.db import to_ms
 from fettle_server.estate.tables import Endpoint
 
 _PIECE = 1500
 HEARD_LATELY = dt.timedelta(hours=1)
 _ENDED = tuple(state.value for state in ENDS)
 _STIRRED = tuple(state.value for state in (*BEGUN, JobState.DONE, JobState.FAILED, JobState.REFUSED))
+_COMES_AGAIN = tuple(state.value for state in NOT_BEGUN)
 _FOLLOW = (
     sa.update(RolloutTarget)
     .where(RolloutTarget.rollout_id == sa.bindparam("rollout"), RolloutTarget.endpoint_pk == sa.bindparam("pk"))
@@ -39,7 +41,7 @@ def follow(look: Look) -> bool:
     target = RolloutTarget
     moved = sa.or_(
         sa.and_(target.state == TargetState.WAITING, Job.state.in_((*_STIRRED, *_ENDED))),
-        sa.and_(target.state == TargetState.RUNNING, Job.state.in_(_ENDED)),
+        sa.and_(target.state == TargetState.RUNNING, Job.state.in_((*_ENDED, *_COMES_AGAIN))),
         sa.and_(target.state.in_((TargetState.SILENT, TargetState.WITHDRAWN)), Job.state.in_(_STIRRED)),
     )
     columns = (target.endpoint_pk, Job.state, Job.why, Job.started_at, Job.ended_at, Job.reported_at)
@@ -103,18 +105,27 @@ def _overdue(look: Look, ring: Ring) -> Any:
 
 
 def deadline(look: Look, ring: Ring) -> dt.datetime:
-    """When silence counts: so long after the last of its places had its first window since the ring was let go.
+    """When silence counts: so long after the last of its places had its first window since its PCs were asked.
 
-    Freezes that came in between are reckoned with, so that nobody is silent who was never asked.
+    Freezes and exams that came in between are not counted, so that nobody is silent who could not speak.
     """
-    assert ring.released_at is not None
+    asked_from = ring.asked_from
+    assert asked_from is not None
     bears = dt.timedelta(seconds=look.plan.rings[ring.number].deadline_s)
-    latest = ring.released_at
+    latest = asked_from + bears
     for place in _waiting_places(look, ring):
-        opening = look.openings.after(place, look.plan.when, ring.released_at)
+        opening = look.openings.after(place, look.plan.when, asked_from)
         start = look.now + dt.timedelta(days=HORIZON_DAYS) if opening is None else opening.start
-        latest = max(latest, start)
-    return latest + bears
+        latest = max(latest, look.openings.end_of_patience(place, start, bears))
+    return latest
+
+
+def ask_anew(look: Look) -> None:
+    """The time in which nothing was handed out was no silence: those of the rings let go have all of theirs again."""
+    for ring in look.rings:
+        if ring.released_at is not None:
+            look.note_gate(ring, ring.gate | {"asked_from_ms": to_ms(look.now)})
+            look.write_ring(ring, deadline_at=deadline(look, ring))
 
 
 def _waiting_places(look: Look, ring: Ring) -> list[Place]:

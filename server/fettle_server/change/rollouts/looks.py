@@ -17,6 +17,8 @@ from fettle_server.change.rollouts.views import Reach
 from fettle_server.db import from_ms, to_ms
 
 _GATE_EVERY_MS = 15_000
+_KEPT = ("counts_from_ms", "asked_from_ms")
+"""What stands with a gate's arithmetic and is not reckoned anew."""
 
 
 @dataclass(slots=True)
@@ -35,6 +37,12 @@ class Ring:
         """From when on what goes wrong counts."""
         kept = self.gate.get("counts_from_ms")
         return from_ms(kept) if kept else otherwise - dt.timedelta(days=1)
+
+    @property
+    def asked_from(self) -> dt.datetime | None:
+        """Since when its PCs are asked: since it was let go, or since it last went on after a pause or a halt."""
+        kept = self.gate.get("asked_from_ms")
+        return from_ms(kept) if kept else self.released_at
 
     def compared(self) -> Compared:
         """The comparison as it was last written down."""
@@ -78,7 +86,7 @@ class Look:
 
     def note_gate(self, ring: Ring, said: dict[str, Any], *, whole: bool = False) -> None:
         """Write the gate's arithmetic down where it says something new."""
-        kept = {} if whole else {name: ring.gate[name] for name in ("counts_from_ms",) if name in ring.gate}
+        kept = {} if whole else {name: ring.gate[name] for name in _KEPT if name in ring.gate}
         fresh = kept | said
         old = {name: value for name, value in ring.gate.items() if name != "at_ms"}
         fresh.pop("at_ms", None)

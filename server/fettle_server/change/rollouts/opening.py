@@ -14,7 +14,7 @@ from fettle_server.change.rollouts.rules import When
 from fettle_server.change.rollouts.tables import ChangeWindow, Freeze
 from fettle_server.change.rollouts.windows import Frozen, Opening, Place, Placed, Window
 from fettle_server.estate.calendars.queries import calendars
-from fettle_server.estate.calendars.rules import Calendar
+from fettle_server.estate.calendars.rules import DAY_MINUTES, Calendar, Entry, Kind
 from fettle_server.estate.calendars.tables import CalendarMark
 
 _Key = tuple[Place, When]
@@ -90,6 +90,13 @@ class Openings:
         frozen = windows.freezes_of(self._freezes, place)
         return windows.next_window(own, calendar, frozen, place.room_id, moment, when=when)
 
+    def end_of_patience(self, place: Place, start: dt.datetime, patience: dt.timedelta) -> dt.datetime:
+        """So long after the start, where time in which the place is frozen, or examined for whole days, is not counted."""
+        calendar = self.calendar(place.school_id)
+        exams = [one for one in calendar.entries if one.kind is Kind.EXAM and one.from_minute is None]
+        frozen = [_of_days(one, calendar) for one in exams if one.room_id in (None, place.room_id)]
+        return windows.end_of_patience([*windows.freezes_of(self._freezes, place), *frozen], start, patience)
+
     def has_exam(self, place: Place, at: dt.datetime) -> bool:
         """True on a day of an exam in that room or school: then nobody is disturbed more than need be."""
         calendar = self.calendar(place.school_id)
@@ -100,6 +107,12 @@ class Openings:
         """The title of the freeze that is on at the place now, else empty."""
         own = windows.freezes_of(self._freezes, place)
         return next((one.title for one in own if one.starts <= self._now < one.ends), "")
+
+
+def _of_days(exam: Entry, calendar: Calendar) -> Frozen:
+    """The days of an exam as a freeze."""
+    first, last = (calendar.moments(date, 0, DAY_MINUTES) for date in (exam.starts_on, exam.ends_on))
+    return Frozen(None, exam.room_id, exam.title, first[0][0], last[-1][1])
 
 
 def _remembered(tx: sa.Connection, mark: object) -> _Kept:

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from fettle_protocol.policy import CLASSES, SYSTEMS
 
 from fettle_server.change.rollouts.places import Candidate
-from fettle_server.change.rollouts.rules import OPEN, RolloutError
+from fettle_server.change.rollouts.rules import OPEN, RolloutError, TargetState
 from fettle_server.change.rollouts.tables import RingPlace, RolloutTarget
 from fettle_server.change.rollouts.views import Reach
 from fettle_server.estate.people.rules import Act, Person, demand
@@ -78,11 +78,15 @@ def joined(tx: sa.Connection, rollout_id: int, reach: Reach, limit: int) -> list
 
 
 def left(tx: sa.Connection, rollout_id: int, limit: int) -> list[Any]:
-    """Targets (endpoint_pk, job_id) that have not ended and whose endpoints were revoked since."""
+    """Targets (endpoint_pk, job_id) of which something was still expected and whose endpoints were revoked since."""
     revoked = (
         sa.select(RolloutTarget.endpoint_pk, RolloutTarget.job_id)
         .join(Endpoint, Endpoint.pk == RolloutTarget.endpoint_pk)
-        .where(RolloutTarget.rollout_id == rollout_id, RolloutTarget.state.in_(OPEN), Endpoint.revoked_at.is_not(None))
+        .where(
+            RolloutTarget.rollout_id == rollout_id,
+            RolloutTarget.state.in_((*OPEN, TargetState.SILENT)),
+            Endpoint.revoked_at.is_not(None),
+        )
     )
     return list(tx.execute(revoked.limit(limit)).all())
 

@@ -97,6 +97,18 @@ def freezes_of(freezes: Iterable[Frozen], place: Place) -> tuple[Frozen, ...]:
     return tuple(one for one in freezes if one.school_id in (None, place.school_id) and one.room_id in (None, place.room_id))
 
 
+def end_of_patience(freezes: Iterable[Frozen], start: dt.datetime, patience: dt.timedelta) -> dt.datetime:
+    """So long after the start, where the time of freezes is not counted."""
+    end, counted = start + patience, start
+    for one in sorted(freezes, key=lambda freeze: freeze.starts):
+        if one.starts >= end:
+            break
+        if one.ends > counted:
+            end += one.ends - max(one.starts, counted)
+            counted = one.ends
+    return end
+
+
 def next_window(
     windows: Sequence[Window],
     calendar: Calendar,
