@@ -52,4 +52,6 @@ def _write(level: int, message: str, facts: dict[str, object]) -> None:
 def _quoted(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
     text = text.replace("\n", " ").replace('"', "'")
+    if not text.isprintable():  # a terminal would obey what another machine's text holds
+        text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
     return f'"{text}"' if " " in text or not text else text

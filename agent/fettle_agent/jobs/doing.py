@@ -20,10 +20,18 @@ from fettle_agent import log
 from fettle_agent.jobs import facts, restarting, rules, running, steps
 from fettle_agent.jobs.book import Book, Job, State, Step
 from fettle_agent.jobs.context import Context, Outcome
-from fettle_agent.packages import Provider
+from fettle_agent.packages import Provider, locks
 
 MAX_RESULT = 64 * 1024
 _PROGRESS_POINTS, _PROGRESS_EVERY_S = 5, 2.0
+_ON_PACKAGES = (
+    StepKind.INSTALL,
+    StepKind.UPGRADE,
+    StepKind.REMOVE,
+    StepKind.HOLD,
+    StepKind.UNHOLD,
+    StepKind.RESTORE,
+)
 
 
 class Doing:
@@ -123,12 +131,23 @@ class Doing:
                 return self._failed(job, number, kind, Outcome(False, "The order itself says that the PC is never restarted."))
             return self._restart(job, manifest, number)
         seen = facts.look(self._clock)
-        lacks = rules.lacks(manifest, seen)
-        if lacks is not None:
-            self._book.wait(job.id, lacks.why, seen.now_ms)
-            return lacks.until_ms
+        keeps = self._keeps(manifest, kind, seen)
+        if keeps is not None and seen.now_ms >= manifest.expires_ms:
+            return self._failed(job, number, kind, Outcome(False, f"The order's time was over while it waited. {keeps.why}"))
+        if keeps is not None:
+            self._book.wait(job.id, keeps.why, seen.now_ms)
+            return min(keeps.until_ms, manifest.expires_ms)
         self._book.begin_step(job.id, number, kind, boot=self._clock.boot, now_ms=seen.now_ms)
         return self._ended(job, manifest, number, kind, self._tried(job, manifest, number, step))
+
+    def _keeps(self, manifest: Manifest, kind: StepKind, seen: rules.Facts) -> rules.Wait | None:
+        """What a step waits for before it begins: what the order needs, and the end of another program's work on packages."""
+        who = locks.holder() if kind in _ON_PACKAGES else ""
+        if who:
+            return rules.Wait(
+                seen.now_ms + restarting.BUSY_LOOK_MS, f"{who} is changing packages on this PC; this waits for it."
+            )
+        return rules.lacks(manifest, seen)
 
     def _tried(self, job: Job, manifest: Manifest, number: int, step: Mapping[str, Any]) -> Outcome:
         context = Context(

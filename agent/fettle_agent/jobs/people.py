@@ -18,28 +18,38 @@ from fettle_agent.collectors import CollectError, tools
 from fettle_agent.jobs.courtesy import Sitting
 
 _TOOL_S = 10.0
+_WHO = "School IT"
 _QUSER = re.compile(r"\s(?P<idle>none|\.|\d+|\d+:\d\d|\d+\+\d\d:\d\d)\s+\S+[\d/.-]", re.IGNORECASE)
 _IDLE_NS = re.compile(r'"HIDIdleTime"\s*=\s*(\d+)')
-_SEATED = ("x11", "wayland", "mir", "tty")
+_NOBODY = ("greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "none")
+"""The classes of sessions behind which there is no person; whoever locked the screen has a session of their own."""
 
 
 def sitting(system: str) -> tuple[Sitting, ...]:
-    """Everybody who is signed in, at the PC or from afar."""
+    """Everybody who is signed in, at the PC or from afar.
+
+    Where one way to ask fails or finds nobody the other is asked, and who cannot be told apart from a person counts as one.
+    """
     try:
-        return {"linux": _linux, "windows": _windows, "macos": _macos}[system]()
+        return {"linux": _linux, "windows": _windows, "macos": _macos}[system]() or _signed_in()
     except (CollectError, OSError):
-        return tuple(Sitting() for _ in psutil.users())
+        return _signed_in() or ((Sitting(),) if system == "linux" else ())
+
+
+def _signed_in() -> tuple[Sitting, ...]:
+    """By the list that the system's own sign-ins are written to: utmp, or Windows's sessions."""
+    return tuple(Sitting(_terminal_idle_s(user.terminal or "")) for user in psutil.users())
 
 
 def parse_loginctl(told: str, now_us: int) -> tuple[Sitting, ...]:
     """Sessions out of `loginctl show-session` of several, an empty line between them; of people who are still there only.
 
-    `now_us` is the monotonic clock's, which IdleSinceHintMonotonic is of.
+    `now_us` is the monotonic clock's, which IdleSinceHintMonotonic is of. A session of a kind that is not known is a person's.
     """
     found = []
     for block in told.split("\n\n"):
         values = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if values.get("Class", "user") != "user" or values.get("State") == "closing" or values.get("Type") not in _SEATED:
+        if not values or values.get("Class") in _NOBODY or values.get("State") == "closing":
             continue
         since = values.get("IdleSinceHintMonotonic", "")
         is_idle = values.get("IdleHint") == "yes" and since.isdigit()
@@ -73,7 +83,7 @@ def parse_ioreg(told: str) -> float | None:
 
 def _linux() -> tuple[Sitting, ...]:
     if not Path("/run/systemd/seats").is_dir():
-        return tuple(Sitting(_terminal_idle_s(user.terminal or "")) for user in psutil.users())
+        return ()
     listed = tools.run("loginctl", "list-sessions", "--no-legend", timeout_s=_TOOL_S)
     names = [line.split()[0] for line in listed.splitlines() if line.split()]
     wanted = [part for name in ("Class", "State", "Type", "IdleHint", "IdleSinceHintMonotonic") for part in ("-p", name)]
@@ -103,7 +113,7 @@ def _macos() -> tuple[Sitting, ...]:
 
 def tell(system: str, text: str) -> tuple[bool, str]:
     """Show the text to whoever is signed in; whether that was possible, and by which means or why not."""
-    if not psutil.users():
+    if not sitting(system):
         return True, "Nobody is signed in, so nobody was told."
     said = [(name, tools_worked) for name, arguments in _means(system, text) if (tools_worked := _worked(name, arguments))]
     if said:
@@ -120,14 +130,19 @@ def _worked(tool: str, arguments: list[str]) -> bool:
 
 
 def _means(system: str, text: str) -> list[tuple[str, list[str]]]:
-    """The tools that may show it. The text is always an argument of its own, never part of a script."""
+    """The tools that may show it. The text is always an argument of its own, never part of a script.
+
+    It stands behind who speaks, so that it is never taken for an option, nor by wall for the name of a file to show.
+    """
+    plain = "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
     if system == "windows":
-        return [("msg.exe", ["*", "/TIME:600", text])]
+        return [("msg.exe", ["*", "/TIME:600", f"{_WHO}: {plain}"])]
     if system == "macos":
-        script = ["-e", "on run argv", "-e", 'display notification (item 1 of argv) with title "School IT"', "-e", "end run"]
+        show = "display notification (item 2 of argv) with title (item 1 of argv)"
+        script = ["-e", "on run argv", "-e", show, "-e", "end run"]
         users = {Path("/dev/console").stat().st_uid} - {0}
-        return [("launchctl", ["asuser", str(user), "/usr/bin/osascript", *script, text]) for user in users]
-    return [("wall", [text]), *_desktops(text)]
+        return [("launchctl", ["asuser", str(user), "/usr/bin/osascript", *script, _WHO, plain]) for user in users]
+    return [("wall", [f"{_WHO}: {plain}"]), *_desktops(plain)]
 
 
 def _desktops(text: str) -> list[tuple[str, list[str]]]:
@@ -145,7 +160,8 @@ def _desktops(text: str) -> list[tuple[str, list[str]]]:
                 address,
                 "notify-send",
                 "--urgency=critical",
-                "School IT",
+                "--",
+                _WHO,
                 text,
             ]
             found.append(("setpriv", command))

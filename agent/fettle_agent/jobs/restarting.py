@@ -17,9 +17,10 @@ from fettle_agent.collectors import CollectError, tools
 from fettle_agent.collectors.updates_linux import REBOOT_FLAGS
 from fettle_agent.jobs import courtesy, people, putting_off, rules, running
 from fettle_agent.jobs.book import Book, Job, State
-from fettle_agent.packages import Provider
+from fettle_agent.packages import Provider, locks
 
 NOT_RESTARTED_MS = 600_000
+BUSY_LOOK_MS = 10_000
 _RESTART_S = 30.0
 
 
@@ -51,6 +52,10 @@ def may(state: Path, system: str, book: Book, job: Job, manifest: Manifest, fact
         _open(state)  # what was asked is answered: it may not be put off again
     match word:
         case courtesy.Restart():
+            who = locks.holder()
+            if who:  # what was told to people stays told: it goes on as soon as the other one is done
+                book.wait(job.id, f"{who} is changing packages on this PC; it restarts when that is done.", facts.now_ms)
+                return Later(facts.now_ms + BUSY_LOOK_MS)
             _close(state)
             return Now()
         case courtesy.Rest(until_ms):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from fettle_agent.collectors import CollectError
 from fettle_agent.jobs import people
 from fettle_agent.jobs.courtesy import PutOff, Rest, Restart, Sitting, Standing, Warn, next_word
 from fettle_protocol.manifests import People
@@ -83,6 +86,24 @@ IdleSinceHintMonotonic=0
 """
 """Written from loginctl(1) and org.freedesktop.login1(5)."""
 
+NEW_KINDS = """Type=unspecified
+Class=user
+State=active
+IdleHint=no
+
+Type=web
+Class=user-light
+State=online
+IdleHint=no
+
+Type=wayland
+Class=greeter
+State=active
+IdleHint=no
+
+"""
+"""A sign-in whose kind logind was not told, one through a page (Cockpit), and the screen where people sign in."""
+
 QUSER = """ USERNAME              SESSIONNAME        ID  STATE   IDLE TIME  LOGON TIME
 >pupil12               console             1  Active      none   11/23/2026 8:02 AM
  teacher                                   2  Disc         1:30  11/23/2026 7:40 AM
@@ -94,6 +115,43 @@ QUSER = """ USERNAME              SESSIONNAME        ID  STATE   IDLE TIME  LOGO
 
 def test_loginctl_tells_who_is_there_and_how_long_they_touched_nothing() -> None:
     assert people.parse_loginctl(LOGINCTL, 4_600_000_000) == (Sitting(3600.0), Sitting(0.0))
+
+
+def test_session_of_a_kind_that_is_not_known_is_somebodys() -> None:
+    assert people.parse_loginctl(NEW_KINDS, 1) == (Sitting(0.0), Sitting(0.0))
+
+
+@pytest.mark.parametrize("system", ["linux", "windows", "macos"])
+def test_somebody_whom_only_the_other_list_knows_is_there(system: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people, f"_{system}", tuple)
+    monkeypatch.setattr(people.psutil, "users", lambda: [SimpleNamespace(name="anna", terminal="seat0")])
+    assert people.sitting(system) == (Sitting(),)
+
+
+def test_linux_that_does_not_answer_counts_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(vars(people), "_linux", broken)
+    monkeypatch.setattr(people.psutil, "users", list)
+    assert people.sitting("linux") == (Sitting(),)
+
+
+def broken() -> Any:
+    raise CollectError("loginctl took longer than 10 s")
+
+
+def test_whoever_is_not_in_utmp_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[list[str]] = []
+    monkeypatch.setattr(people.psutil, "users", list)
+    monkeypatch.setattr(people, "_linux", lambda: (Sitting(0.0),))
+    monkeypatch.setattr(people, "_worked", lambda tool, arguments: told.append([tool, *arguments]) is None)
+    assert people.tell("linux", "--help\x1b[2J")[0] is True
+    assert told[0] == ["wall", "School IT: --help [2J"]
+
+
+def test_message_is_never_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert people._means("windows", "/server:other")[0][1][-1] == "School IT: /server:other"
+    monkeypatch.setattr(people.Path, "glob", lambda *_: [Path("/run/user/1000/bus")])
+    (_, arguments), *_ = people._desktops("-v")
+    assert arguments[-3:] == ["--", "School IT", "-v"]
 
 
 def test_quser_tells_idle_times_in_every_form() -> None:

@@ -12,7 +12,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fettle_agent.jobs import cleaning, diagnostics, people, restarting, running, steps, waking
+from fettle_agent import log
+from fettle_agent.jobs import cleaning, diagnostics, doing, facts, people, restarting, running, steps, waking
+from fettle_agent.packages import locks
+from fettle_protocol import manifests
+from fettle_protocol.steps import StepKind
 from fettle_protocol.v1 import link_pb2
 
 LATER_S = time.time() + 10 * 86_400
@@ -120,6 +124,63 @@ def test_words_keep_their_end_and_no_control_characters() -> None:
     assert len(words) == running.MAX_WORDS
     assert words.endswith("the end")
     assert "\x1b" not in words
+
+
+HOLD = """
+import fcntl, os, sys
+lock = os.open(sys.argv[1], os.O_RDWR | os.O_CREAT)
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's package managers hold such locks")
+@pytest.mark.parametrize("name", locks.LOCKS)
+def test_package_manager_at_work_is_known_by_its_lock(name: str, tmp_path: Path) -> None:
+    make(tmp_path / name, 0)
+    assert locks.holder(tmp_path) == ""
+    with subprocess.Popen([sys.executable, "-c", HOLD, tmp_path / name], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as held:
+        assert held.stdout is not None
+        assert held.stdout.readline() == b"held\n"
+        assert locks.holder(tmp_path) == Path(f"/proc/{held.pid}/comm").read_text().strip()
+        held.kill()
+    assert locks.holder(tmp_path) == ""
+
+
+def test_packages_and_restarts_wait_for_another_package_manager(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, restarts = ["apt-get"], []
+    monkeypatch.setattr(locks, "holder", lambda: busy[0])
+    monkeypatch.setattr(people, "sitting", lambda _: ())
+    monkeypatch.setattr(restarting, "restart", lambda _: restarts.append(busy[0]) or "")
+    monkeypatch.setattr(doing.time, "sleep", lambda _: None)
+    install = {"kind": "install", "provider": "apt", "packages": [{"name": "tool", "version": "2"}]}
+    told = pc.do(pc.sign(pc.manifest(install, {"kind": "reboot"}, people=manifests.People(reboots="always"))))
+    assert told[-1].why == "apt-get is changing packages on this PC; this waits for it."
+    busy[0] = ""
+    monkeypatch.setattr(steps.packaged, "install", lambda *_: busy.__setitem__(0, "dpkg") or steps.Outcome(True, ""))
+    monkeypatch.setitem(steps.STEPS, StepKind.INSTALL, steps.packaged.install)
+    assert pc.work() == 0
+    assert pc.told()[-1].why == "dpkg is changing packages on this PC; it restarts when that is done."
+    assert restarts == []
+    busy[0] = ""
+    assert pc.work() == 0
+    assert restarts == [""]
+
+
+def test_order_whose_time_is_over_while_it_waits_ends(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locks, "holder", lambda: "apt-get")
+    install = {"kind": "install", "provider": "apt", "packages": [{"name": "tool", "version": "2"}]}
+    pc.do(pc.sign(pc.manifest(install)))
+    later = facts.look(facts.Clock(None)).now_ms + 2 * 86_400_000
+    monkeypatch.setattr(facts, "look", lambda _: facts.Facts(now_ms=later))
+    assert pc.work() == 0
+    assert pc.told()[-1].state == link_pb2.JobReport.STATE_FAILED
+    assert "time was over while it waited. apt-get is changing packages" in pc.told()[-1].why
+
+
+def test_log_holds_no_character_that_a_terminal_obeys() -> None:
+    assert log._quoted("a\x1b[2J\r b\u202e\ud800") == '"a\\x1b[2J\\r b\\u202e\\ud800"'
 
 
 def test_neighbours_are_woken_by_magic_packets(monkeypatch: pytest.MonkeyPatch) -> None:
