@@ -10,7 +10,7 @@ from fettle_server.change.manifests import actions as signing
 from fettle_server.change.manifests import queries as manifests
 from fettle_server.change.manifests.rules import SigningError
 from fettle_server.change.manifests.words import step_words
-from fettle_server.change.rollouts import actions, queries
+from fettle_server.change.rollouts import actions, pictures, queries
 from fettle_server.change.rollouts.rules import RolloutError, RolloutState
 from fettle_server.change.rollouts.views import RolloutView, TargetRow
 from fettle_server.clock import utc_now
@@ -194,6 +194,7 @@ def _page(rollout_id: int, *, refused: str = "", deed: str = "") -> str:
     with store.reading() as tx:
         view = _found(tx, person, rollout_id, now)
         signed = once(lambda: manifests.of_rollout(tx, rollout_id))
+        cells = once(lambda: pictures.cells(tx, person, rollout_id))
         may_run = auth.may(Act.RUN_ROLLOUT)
         return respond(
             "pages/rollout.html",
@@ -204,7 +205,7 @@ def _page(rollout_id: int, *, refused: str = "", deed: str = "") -> str:
             then_what=once(lambda: steering.what_next(view, signed())),
             may_run=may_run,
             asks=once(lambda: steering.asks(view, signed()) if may_run else ()),
-            rings=once(lambda: steering.columns(tx, person, view, now)),
+            rings=once(lambda: steering.columns(tx, person, view, cells(), now)),
             words_of=rings.WORDS,
             mark_of=_mark,
             targets=once(lambda: _targets(tx, person, view, now)),
@@ -213,7 +214,7 @@ def _page(rollout_id: int, *, refused: str = "", deed: str = "") -> str:
             manifests=signed,
             step_words=step_words,
             plan_words=once(lambda: steering.plan_words(view.plan)),
-            next_windows=once(lambda: steering.next_windows(tx, person, view, now)),
+            next_windows=once(lambda: steering.next_windows(tx, view, cells(), now)),
             further=request.args.get("after"),
             address=address,
             refused=refused,

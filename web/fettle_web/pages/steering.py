@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from fettle_protocol.manifests import Reboots
 from fettle_server.change.manifests.views import ManifestRow
@@ -15,7 +16,6 @@ from fettle_server.change.rollouts import pictures, queries
 from fettle_server.change.rollouts.rules import Plan, RingState, RolloutState, TargetState, When
 from fettle_server.change.rollouts.views import RingView, RolloutView
 from fettle_server.db import Connection
-from fettle_server.estate.calendars.queries import calendar_of
 from fettle_server.estate.people.rules import Person
 from markupsafe import Markup
 
@@ -197,10 +197,12 @@ def _at_it(count: int) -> str:
     return f"{plural(count, 'PC')} at it now {'goes' if count == 1 else 'go'} on to {'its' if count == 1 else 'their'} end."
 
 
-def columns(tx: Connection, person: Person, view: RolloutView, now: dt.datetime) -> tuple[Column, ...]:
-    """The rings as pictures: the counts of all of them by one read, the PCs of small ones by one each."""
+def columns(
+    tx: Connection, person: Person, view: RolloutView, cells: Sequence[pictures.Cell], now: dt.datetime
+) -> tuple[Column, ...]:
+    """The rings as pictures: counted from the cells, and the PCs of small ones by one read each."""
     counted: dict[int, dict[tuple[int, str], dict[str, int]]] = {}
-    for cell in pictures.cells(tx, person, view.row.id):
+    for cell in cells:
         counts = counted.setdefault(cell.ring, {}).setdefault((cell.school_id, cell.school), {})
         mark = rings.step(cell.state, cell.job_state)
         counts[mark] = counts.get(mark, 0) + cell.count
@@ -266,23 +268,18 @@ def plan_words(plan: Plan) -> tuple[tuple[str, str], ...]:
     )
 
 
-def next_windows(tx: Connection, person: Person, view: RolloutView, now: dt.datetime) -> list[Opening]:
+def next_windows(tx: Connection, view: RolloutView, cells: Sequence[pictures.Cell], now: dt.datetime) -> list[Opening]:
     """When the schools open next in which PCs have not begun, soonest first."""
     if view.row.ended_at or view.plan.when is not When.WINDOWS:
         return []
-    waiting = {
-        (cell.school_id, cell.school) for cell in pictures.cells(tx, person, view.row.id) if cell.state is TargetState.WAITING
-    }
-    opening = []
-    for school_id, school in sorted(waiting, key=lambda one: one[1].casefold())[: 4 * WINDOWS_SHOWN]:
-        for start, end in queries.next_windows(tx, school_id, now, 1):
-            opening.append((start, Opening(school_id, school, window_words(tx, school_id, start, end, now))))
-    return [one for _, one in sorted(opening, key=lambda pair: pair[0])[:WINDOWS_SHOWN]]
+    waiting = {cell.school_id: cell.school for cell in cells if cell.state is TargetState.WAITING}
+    opening = queries.windows_at(tx, waiting, now)
+    first = sorted(opening, key=lambda one: (opening[one][0], waiting[one].casefold()))[:WINDOWS_SHOWN]
+    return [Opening(one, waiting[one], window_words(*opening[one], now)) for one in first]
 
 
-def window_words(tx: Connection, school_id: int, start: dt.datetime, end: dt.datetime, now: dt.datetime) -> str:
+def window_words(start: dt.datetime, end: dt.datetime, zone: ZoneInfo, now: dt.datetime) -> str:
     """A window by the school's own clock: "Tue 24 Nov, 16:30 to 22:00"; "open now, until 22:00"."""
-    zone = calendar_of(tx, school_id).zone
     begins, ends = start.astimezone(zone), end.astimezone(zone)
     until = f"{ends:%H:%M}" if ends.date() == begins.date() else f"{day(ends.date())}, {ends:%H:%M}"
     if start <= now:

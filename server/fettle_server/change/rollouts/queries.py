@@ -6,6 +6,7 @@ import datetime as dt
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 
@@ -32,7 +33,7 @@ from fettle_server.estate.people.rules import Act, Person, demand
 from fettle_server.estate.tables import Endpoint, Room, School
 from fettle_server.paging import Page, bounded, mark, unmark
 
-__all__ = ["freezes", "next_windows", "of_endpoint", "ring_places", "rollout", "rollouts", "targets", "windows"]
+__all__ = ["freezes", "next_windows", "of_endpoint", "ring_places", "rollout", "rollouts", "targets", "windows", "windows_at"]
 
 _Counts = dict[int, dict[int, dict[TargetState, int]]]
 _MOST = 500
@@ -111,6 +112,20 @@ def next_windows(tx: sa.Connection, school_id: int, now: dt.datetime, count: int
             break
         found.append((opening.start, opening.end))
         moment = opening.end
+    return found
+
+
+def windows_at(
+    tx: sa.Connection, school_ids: Collection[int], now: dt.datetime
+) -> dict[int, tuple[dt.datetime, dt.datetime, ZoneInfo]]:
+    """By school: the window that is open for PCs of no room or else the next one, with the clock that it goes by."""
+    openings = Openings(tx, now)
+    openings.read_calendars(school_ids)
+    found = {}
+    for school_id in openings.known.intersection(school_ids):
+        opening = openings.at(Place(school_id, None, ""), When.WINDOWS)
+        if opening is not None:
+            found[school_id] = (opening.start, opening.end, openings.calendar(school_id).zone)
     return found
 
 

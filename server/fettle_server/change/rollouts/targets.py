@@ -47,7 +47,11 @@ def targets(
             sa.tuple_(target.ring, Endpoint.name, Endpoint.pk) > sa.tuple_(*map(sa.literal, unmark(after, int, str, int)))
         )
     order = (target.ring, Endpoint.name, Endpoint.pk)
-    rows = tx.execute(_target_select().where(*where).order_by(*order).limit(limit + 1)).all()
+    # the keys first: so only a page's rows are put together, and not all of tens of thousands to be sorted
+    keys = sa.select(target.endpoint_pk).join(Endpoint, Endpoint.pk == target.endpoint_pk).where(*where).order_by(*order)
+    pks = list(tx.scalars(keys.limit(limit + 1)))
+    is_one = (target.rollout_id == rollout_id, target.endpoint_pk.in_(pks))
+    rows = tx.execute(_target_select().where(*is_one).order_by(*order)).all()
     shown = rows[:limit]
     words = _Words(tx, rollout_id, now)
     following = mark((shown[-1].ring, shown[-1].name, shown[-1].pk)) if len(rows) > limit else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fettle_server.change.rollouts import queries, settings, ticking
 from fettle_server.change.rollouts.settings import Span
+from fettle_server.estate.calendars.queries import HOME
 from fettle_server.estate.people.rules import SYSTEM, Person, Role
 
 from tests.server.change.rollouts.conftest import DAY, HOUR, MINUTE
@@ -66,6 +67,7 @@ def test_windows_freezes_and_places_are_set_and_read(stored_scene):
         assert queries.windows(tx, STRANGER) == []
         start, end = queries.next_windows(tx, scene.school, scene.now, 1)[0]
         assert end - start == 5 * HOUR
+        assert queries.windows_at(tx, (scene.school, 99), scene.now) == {scene.school: (start, end, HOME)}
         settings.end_freeze(tx, SYSTEM, frozen, scene.now)
         settings.drop_window(tx, SYSTEM, number, scene.now)
         settings.drop_ring_place(tx, SYSTEM, place, scene.now)
