@@ -19,8 +19,8 @@ from fettle_server.change.manifests.rules import Purpose, Wanted
 from fettle_server.change.rollouts import ending, following, places, plans, reaching, stopping
 from fettle_server.change.rollouts.looks import Look, open_look
 from fettle_server.change.rollouts.opening import Openings
-from fettle_server.change.rollouts.places import Candidate
 from fettle_server.change.rollouts.rules import (
+    LIVE,
     UNBEGUN,
     Direction,
     RingState,
@@ -29,8 +29,8 @@ from fettle_server.change.rollouts.rules import (
     TargetState,
 )
 from fettle_server.change.rollouts.tables import Rollout, RolloutRing, RolloutTarget
-from fettle_server.change.rollouts.telling import WHY_LIMIT, tell
-from fettle_server.change.rollouts.ticking import counts_from_now, live, target_row, tick
+from fettle_server.change.rollouts.telling import tell
+from fettle_server.change.rollouts.ticking import counts_from_now, live, tick
 from fettle_server.change.rollouts.views import Draft, Reach
 from fettle_server.change.rollouts.windows import Place
 from fettle_server.change.rules import ChangeState
@@ -46,11 +46,13 @@ BACK_OUT_LONGER = dt.timedelta(days=30)
 _UNDOABLE = frozenset({StepKind.INSTALL, StepKind.UPGRADE, StepKind.REMOVE, StepKind.HOLD, StepKind.UNHOLD})
 _APPROVED = frozenset({ChangeState.APPROVED, ChangeState.SCHEDULED, ChangeState.RUNNING})
 _UNDOING = _APPROVED | {ChangeState.HALTED, ChangeState.REVIEW}
-_TOUCHED = (TargetState.RUNNING.value, TargetState.CHANGED.value, TargetState.SICK.value, TargetState.FAILED.value)
 
 
 def draft(tx: sa.Connection, person: Person, wanted: Draft, now: dt.datetime) -> int:
     """A rollout with its targets in their rings; nothing is done to any PC. Returns its number.
+
+    In one transaction, however many they are: who may propose, approve and run it is asked of all its targets' schools, so
+    that a part of them must never be seen.
 
     Raises:
         RolloutError: the reach, the steps or the plan cannot be, or reach nobody. Forbidden: the person may not there.
@@ -68,7 +70,7 @@ def draft(tx: sa.Connection, person: Person, wanted: Draft, now: dt.datetime) ->
         raise RolloutError("This reaches no PC that is here: are they enrolled, and of the classes and systems said?")
     rollout_id = _insert(tx, person, wanted, None, now)
     rings = places.assign(wanted.plan.rings, found, reaching.placed_by_hand(tx, found))
-    _insert_targets(tx, rollout_id, found, rings, now)
+    reaching.add(tx, rollout_id, ((one, rings[one.pk]) for one in found), now)
     return rollout_id
 
 
@@ -124,13 +126,14 @@ def pause(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt.
     """Begin nothing new for now: what was handed out and has not begun is taken back, what has begun goes on."""
     look = _mine(tx, person, rollout_id, now)
     _demand_state(look, "paused", RolloutState.RUNNING)
-    stopping.take_back(look, stopping.HANDED, f"The rollout is paused. {why}".strip())
-    _update(tx, rollout_id, state=RolloutState.PAUSED.value, why=f"Paused by {person.name}. {why}".strip()[:WHY_LIMIT])
+    stopping.stop(look, RolloutState.PAUSED, f"Paused by {person.name}. {why}".strip())
     tell(tx, rollout_id, look.change_id, "paused", person.actor, why, now)
 
 
 def resume(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt.datetime) -> None:
     """Go on after a pause, or (with a reason) after a halt: then the gates count anew from now.
+
+    All that was taken back waits again in this one transaction: a ring is judged by who waits in it, from the first look on.
 
     Raises:
         RolloutError: it is neither, or no reason was given. Forbidden: the person may not.
@@ -168,11 +171,10 @@ def cancel(tx: sa.Connection, person: Person, rollout_id: int, why: str, now: dt
     over = (RolloutState.FINISHED, RolloutState.CANCELLED)
     _demand_state(look, "cancelled", *(state for state in RolloutState if state not in over))
     _demand_why(why, "Say why it is cancelled.")
-    taken = stopping.give_up(look, f"The rollout was cancelled. {why}")
+    was_live = look.state in LIVE
+    taken = stopping.stop(look, RolloutState.CANCELLED, why, ended_at=now)
     ending.withdraw_signed(tx, rollout_id, now)
-    _update(tx, rollout_id, state=RolloutState.CANCELLED.value, ended_at=now, why=why[:WHY_LIMIT])
     tell(tx, rollout_id, look.change_id, "cancelled", person.actor, why, now, taken_back=taken)
-    was_live = look.state in (RolloutState.RUNNING, RolloutState.PAUSED, RolloutState.HALTED)
     if was_live and not stopping.others_live(tx, look.change_id, rollout_id):
         record.set_state(tx, look.change_id, ChangeState.REVIEW, now, person.actor, why)
 
@@ -193,14 +195,14 @@ def back_out(
     undo = _undo_of(tx, look, now)
     if look.state in (RolloutState.RUNNING, RolloutState.PAUSED):
         stopping.halt(look, person.actor, f"{person.name} backs it out: {why.strip()}")
-    touched = _touched(tx, rollout_id)
+    touched = reaching.touched(tx, rollout_id)
     if not touched:
         raise RolloutError("No PC has taken it yet: cancel the rollout instead.")
     steps = tuple(undo.said.steps)
     plan = plans.back_out_plan(look.plan, at_any_time=at_any_time)
     reach = Reach(endpoints=tuple(one.id for one in touched))
     number = _insert(tx, person, Draft(look.change_id, reach, steps, plan, Direction.BACK_OUT), rollout_id, now)
-    _insert_targets(tx, number, touched, dict.fromkeys((one.pk for one in touched), 0), now)
+    reaching.add(tx, number, ((one, 0) for one in touched), now)
     _update(tx, number, state=RolloutState.READY.value, manifest_id=undo.id)
     tell(tx, rollout_id, look.change_id, "backed out", person.actor, why, now, by=number)
     _end_undone(look, number)
@@ -210,13 +212,16 @@ def back_out(
 
 
 def _end_undone(look: Look, by: int) -> None:
-    """What is undone does not go on meanwhile; one that had finished stays so."""
+    """What is undone does not go on meanwhile; one that had finished stays so, and its silent PCs get it no more."""
     why = f"It is undone by rollout {by}."
-    stopping.give_up(look, why)
     if look.manifest_id is not None:
         manifests.withdraw(look.tx, look.manifest_id, look.now)
-    if look.state is not RolloutState.FINISHED:
-        _update(look.tx, look.rollout_id, state=RolloutState.CANCELLED.value, ended_at=look.now, why=why)
+    if look.state is RolloutState.FINISHED:
+        look.why = why
+        while stopping.take_back(look):
+            pass
+    elif look.state is not RolloutState.CANCELLED:
+        stopping.stop(look, RolloutState.CANCELLED, why, ended_at=look.now)
 
 
 def _open(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> Look:
@@ -263,12 +268,6 @@ def _insert(tx: sa.Connection, person: Person, wanted: Draft, undoes_id: int | N
     ]
     tx.execute(sa.insert(RolloutRing), rings)
     return rollout_id
-
-
-def _insert_targets(
-    tx: sa.Connection, rollout_id: int, found: Iterable[Candidate], rings: dict[int, int], now: dt.datetime
-) -> None:
-    tx.execute(sa.insert(RolloutTarget), [target_row(rollout_id, one, rings[one.pk], now) for one in found])
 
 
 def _wanted(look: Look, purpose: Purpose, title: str, steps: tuple[dict[str, Any], ...], expires: dt.datetime) -> Wanted:
@@ -353,18 +352,3 @@ def _undo_of(tx: sa.Connection, look: Look, now: dt.datetime) -> Any:
             "Its back-out was withdrawn or its time is over: propose a change that brings the former versions back."
         )
     return undo
-
-
-def _touched(tx: sa.Connection, rollout_id: int) -> list[Candidate]:
-    """The endpoints on which it was begun, that are still here."""
-    columns = (
-        Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.model,
-        Endpoint.system_version,
-    )  # fmt: skip
-    begun = sa.or_(RolloutTarget.begun_at.is_not(None), RolloutTarget.state.in_(_TOUCHED))
-    rows = tx.execute(
-        sa.select(*columns)
-        .join(RolloutTarget, RolloutTarget.endpoint_pk == Endpoint.pk)
-        .where(RolloutTarget.rollout_id == rollout_id, begun, Endpoint.revoked_at.is_(None))
-    )
-    return [Candidate(*row) for row in rows]

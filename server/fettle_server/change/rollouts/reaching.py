@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -12,10 +13,15 @@ from fettle_server.change.rollouts.places import Candidate
 from fettle_server.change.rollouts.rules import OPEN, RolloutError, TargetState
 from fettle_server.change.rollouts.tables import RingPlace, RolloutTarget
 from fettle_server.change.rollouts.views import Reach
+from fettle_server.db import as_json, bulk_insert, to_ms
 from fettle_server.estate.people.rules import Act, Person, demand
 from fettle_server.estate.tables import Endpoint, Room
 
 MOST_NAMED = 20_000
+_TOUCHED = (TargetState.RUNNING.value, TargetState.CHANGED.value, TargetState.SICK.value, TargetState.FAILED.value)
+_ADD = bulk_insert(
+    RolloutTarget, "rollout_id", "endpoint_pk", "school_id", "ring", "state", "why", "sick", "joined_at", "since"
+)
 _COLUMNS = (
     Endpoint.pk, Endpoint.id, Endpoint.school_id, Endpoint.room_id, Endpoint.endpoint_class, Endpoint.model,
     Endpoint.system_version,
@@ -69,12 +75,28 @@ def candidates(tx: sa.Connection, reach: Reach) -> list[Candidate]:
 
 def joined(tx: sa.Connection, rollout_id: int, reach: Reach, limit: int) -> list[Candidate]:
     """Endpoints of the reach's schools and rooms that are no targets yet; named ones do not join late."""
-    known = sa.select(RolloutTarget.endpoint_pk).where(RolloutTarget.rollout_id == rollout_id)
+    known = _targets_of(rollout_id)
     found: list[Candidate] = []
     for condition in _places(reach):
         new = sa.select(*_COLUMNS).where(Endpoint.revoked_at.is_(None), condition, Endpoint.pk.not_in(known))
         found += [Candidate(*row) for row in tx.execute(new.order_by(Endpoint.pk).limit(limit))]
     return found
+
+
+def touched(tx: sa.Connection, rollout_id: int, but_of: int | None = None) -> list[Candidate]:
+    """The endpoints on which a rollout was begun, that are still here and no targets of that other rollout."""
+    begun = sa.or_(RolloutTarget.begun_at.is_not(None), RolloutTarget.state.in_(_TOUCHED))
+    found = sa.select(*_COLUMNS).join(RolloutTarget, RolloutTarget.endpoint_pk == Endpoint.pk)
+    found = found.where(RolloutTarget.rollout_id == rollout_id, begun, Endpoint.revoked_at.is_(None))
+    if but_of is not None:
+        found = found.where(Endpoint.pk.not_in(_targets_of(but_of)))
+    return [Candidate(*row) for row in tx.execute(found)]
+
+
+def add(tx: sa.Connection, rollout_id: int, placed: Iterable[tuple[Candidate, int]], now: dt.datetime) -> None:
+    """Make them targets, each in its ring, with nothing done yet."""
+    state, at = TargetState.WAITING.value, to_ms(now)
+    _ADD.run(tx, [(rollout_id, one.pk, one.school_id, ring, state, "", as_json([]), at, at) for one, ring in placed])
 
 
 def left(tx: sa.Connection, rollout_id: int, limit: int) -> list[Any]:
@@ -121,6 +143,10 @@ def places_schools(tx: sa.Connection, reach: Reach) -> set[int]:
     """The schools that late joiners may come from."""
     rooms = set(tx.scalars(sa.select(Room.school_id).where(Room.id.in_(reach.rooms)))) if reach.rooms else set()
     return rooms | set(reach.schools)
+
+
+def _targets_of(rollout_id: int) -> sa.Select[tuple[int]]:
+    return sa.select(RolloutTarget.endpoint_pk).where(RolloutTarget.rollout_id == rollout_id)
 
 
 def _conditions(reach: Reach) -> list[sa.ColumnElement[bool]]:

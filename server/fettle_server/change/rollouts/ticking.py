@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -76,7 +75,7 @@ def tick(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> bool:
     if look.state is RolloutState.FINISHED:
         return handing.hand_out(look, full=full) or more
     if look.state is not RolloutState.RUNNING:
-        return more
+        return stopping.take_back(look) or more
     if full:
         more = _take_in(look) or more
         held = why_not_ready(tx, look.manifest_id, now)
@@ -90,25 +89,19 @@ def tick(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> bool:
 
 
 def _take_in(look: Look) -> bool:
-    """Late joiners enter the ring that the rollout is at; who left the estate leaves it."""
+    """Late joiners enter the ring that the rollout is at, and so do PCs that began what it undoes as that was taken back.
+
+    Who left the estate leaves it.
+    """
     new = reaching.joined(look.tx, look.rollout_id, look.reach, _PIECE)
     by_hand = reaching.placed_by_hand(look.tx, new) if new else {}
-    rows = [
-        target_row(look.rollout_id, one, places.late(look.plan.rings, one.id, look.ring, by_hand.get(one.pk)), look.now)
-        for one in new
-    ]
-    if rows:
-        look.tx.execute(sa.insert(RolloutTarget), rows)
+    late = ((one, places.late(look.plan.rings, one.id, look.ring, by_hand.get(one.pk))) for one in new)
+    reaching.add(look.tx, look.rollout_id, late, look.now)
+    if look.undoes_id is not None:
+        begun = reaching.touched(look.tx, look.undoes_id, but_of=look.rollout_id)
+        reaching.add(look.tx, look.rollout_id, ((one, look.ring) for one in begun), look.now)
     following.drop_left(look)
     return len(new) >= _PIECE
-
-
-def target_row(rollout_id: int, one: places.Candidate, ring: int, now: dt.datetime) -> dict[str, Any]:
-    """A new target."""
-    return {
-        "rollout_id": rollout_id, "endpoint_pk": one.pk, "school_id": one.school_id, "ring": ring, "sick": [],
-        "state": TargetState.WAITING.value, "why": "", "joined_at": now, "since": now,
-    }  # fmt: skip
 
 
 def _advance(look: Look, *, full: bool) -> bool:

@@ -9,8 +9,9 @@ import sqlalchemy as sa
 from fettle_server.change.jobs import actions as jobs
 from fettle_server.change.jobs.rules import Report, Told
 from fettle_server.change.jobs.tables import Job
-from fettle_server.change.rollouts import actions, settings
+from fettle_server.change.rollouts import actions, settings, stopping, ticking
 from fettle_server.change.rollouts.windows import Frozen, end_of_patience
+from fettle_server.change.tables import ChangeEntry
 from fettle_server.estate.calendars import actions as calendars
 from fettle_server.estate.calendars.rules import Kind
 from fettle_server.estate.calendars.views import NewEntry
@@ -101,6 +102,41 @@ def test_a_try_that_was_taken_back_and_failed_is_followed_by_another(scene):
     scene.take(bench)
     scene.tick(MINUTE)
     assert scene.targets()[bench[0]] == "changed"
+
+
+@pytest.mark.parametrize("deed", [actions.pause, actions.halt, actions.cancel])
+def test_many_jobs_are_taken_back_by_the_looks_that_follow(stored_scene, monkeypatch, deed):
+    scene = stored_scene
+    monkeypatch.setattr(stopping, "PIECE", 2)
+    scene.pcs(6)
+    scene.rollout(two_rings(rings=two_rings().rings[1:]))
+    scene.tick()
+    scene.act(deed, "the phones ring")
+    assert len(scene.jobs("released")) == 4
+    with scene.store.begin() as tx:
+        assert ticking.live(tx, scene.now) == [scene.id]
+    scene.tick()
+    assert len(scene.jobs("cancelled")) == 6
+    assert set(scene.targets().values()) == {"withdrawn"}
+    taken = sa.select(ChangeEntry.detail).where(ChangeEntry.kind.startswith("rollout")).order_by(ChangeEntry.id.desc())
+    assert deed is actions.pause or scene.store.rows(taken)[0].detail["taken_back"] == 6
+
+
+def test_a_pc_that_began_as_its_job_was_taken_back_is_undone_too(scene):
+    scene.pcs(3)
+    scene.rollout(two_rings(rings=two_rings().rings[1:]))
+    scene.tick()
+    first, late, _ = scene.in_ring(0)
+    scene.take([first])
+    scene.tick()
+    undone = scene.id
+    scene.id = scene.act(actions.back_out, "it hurt")
+    former = scene.store.value(sa.select(Job.uid).where(Job.endpoint_pk == late))
+    with scene.store.begin() as tx:
+        jobs.report(tx, [(late, scene.now, Report(former, Told.STARTED))], scene.now)
+    scene.tick(rollout_id=undone)
+    scene.tick(MINUTE)
+    assert scene.targets() == {first: "waiting", late: "waiting"}
 
 
 def test_what_was_backed_out_and_cancelled_is_backed_out_again(scene):
