@@ -21,7 +21,7 @@ from fettle_agent.jobs.book_file import FILE_NAME, FOLDER, MAX_OPEN, BookError, 
 LOCK = "work.lock"
 OPEN = ("received", "waiting", "started", "restarting")
 UNBEGUN = ("received", "waiting")
-KEPT_REFUSED = 300
+KEPT_UNBEGUN = 300
 __all__ = ["FILE_NAME", "FOLDER", "LOCK", "Book", "BookError"]
 State = link_pb2.JobReport
 ENDS = {
@@ -292,16 +292,11 @@ class Book:
             _tell(database, now_ms, report)
 
     def end(self, job: str, state: str, report: link_pb2.JobReport, now_ms: int, *, rescan: bool = False) -> None:
-        """Note a job's end and tell it; of jobs refused for no good signature only so many are remembered."""
+        """Note a job's end and tell it."""
         with self.writing() as database:
             if not database.execute(f"SELECT 1 FROM jobs WHERE id = ? AND state IN {OPEN}", (job,)).fetchone():  # noqa: S608
                 return  # cancelled at the same moment
             _end(database, job, state, now_ms, report, rescan=rescan)
-            database.execute(
-                "DELETE FROM jobs WHERE state = 'refused' AND manifest_id = '' AND id NOT IN (SELECT id FROM jobs"
-                " WHERE state = 'refused' AND manifest_id = '' ORDER BY ended_ms DESC LIMIT ?)",
-                (KEPT_REFUSED,),
-            )
 
     def keep_former(self, manifest_id: str, formers: Iterable[Former]) -> None:
         """Note what was installed before; what an earlier try of the same manifest found stays."""
@@ -352,6 +347,12 @@ class Book:
         query = "SELECT provider, name, version, why FROM former WHERE manifest_id = ? ORDER BY provider, name"
         return [Former(*row) for row in self._rows(query, manifest_id)]
 
+    def former_of_late(self, within_ms: int) -> list[Former]:
+        """What was installed before the manifests that were begun within that time of the one begun last."""
+        late = "SELECT manifest_id FROM jobs WHERE begun_ms > 0 AND begun_ms >= (SELECT MAX(begun_ms) FROM jobs) - ?"
+        query = f"SELECT provider, name, version, why FROM former WHERE manifest_id IN ({late})"  # noqa: S608 - our own
+        return [Former(*row) for row in self._rows(query, within_ms)]
+
     def _jobs(self, query: str, *values: object) -> list[Job]:
         return [Job(*(*row[:6], bool(row[6]), *row[7:])) for row in self._rows(query, *values)]
 
@@ -370,10 +371,17 @@ def _tell(database: sqlite3.Connection, now_ms: int, report: link_pb2.JobReport,
 def _end(
     database: sqlite3.Connection, job: str, state: str, now_ms: int, report: link_pb2.JobReport, *, rescan: bool = False
 ) -> None:
-    """The manifest's bytes are let go of; its id, and what was done by it, is remembered for good."""
+    """The manifest's bytes are let go of; its id, and what was done by it, is remembered for good.
+
+    Of jobs that never began nothing must be remembered: the newest are, so that a server that hands over the same work under
+    ever new ids does not fill the disk.
+    """
     report.job, report.state = job, ENDS[state]
     database.execute(
         "UPDATE jobs SET state = ?, why = ?, ended_ms = ?, manifest = x'', last = ? WHERE id = ?",
         (state, report.why, now_ms, report.SerializeToString(), job),
     )
     _tell(database, now_ms, report, rescan=rescan)
+    unbegun = "state IN ('refused', 'cancelled') AND begun_ms = 0"
+    newest = f"SELECT id FROM jobs WHERE {unbegun} ORDER BY ended_ms DESC, rowid DESC LIMIT ?"  # noqa: S608 - our own names
+    database.execute(f"DELETE FROM jobs WHERE {unbegun} AND id NOT IN ({newest})", (KEPT_UNBEGUN,))  # noqa: S608

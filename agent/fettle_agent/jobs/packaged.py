@@ -7,18 +7,22 @@ cannot be.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fettle_protocol.manifests import ManifestError, decode
 from fettle_protocol.steps import StepKind
 
 from fettle_agent.collectors import CollectError
 from fettle_agent.jobs.book import Former
 from fettle_agent.jobs.context import Context, Outcome
-from fettle_agent.jobs.running import cut
-from fettle_agent.packages import Provider, Ran, Unsupported, Wanted
+from fettle_agent.jobs.running import MAX_WORDS, cut
+from fettle_agent.packages import Provider, Ran, Unsupported, Wanted, keeping
 
+_NOTE = 800
+_MONTH_MS = 30 * 86_400_000
 Step = Mapping[str, Any]
 
 
@@ -167,6 +171,7 @@ def _changing(
     try:
         names = list(dict.fromkeys([*named, *along()]))
         before = provider.installed(names)
+        keeping.need(context.state / "packages" / provider.name, [*before.items(), *_wanted_back(context, provider.name)])
         reasons = _kept(provider, [name for name in names if name in before])
         context.book.keep_former(
             context.manifest_id, [Former(provider.name, name, before.get(name, ""), reasons.get(name, "")) for name in names]
@@ -180,8 +185,26 @@ def _changing(
         for name in names
         if name in named or before.get(name) != after.get(name)
     ]
-    words = cut("\n".join(one.words for one in ran if one.words))
+    words = _with_notes([why for why in reasons.values() if why], cut("\n".join(one.words for one in ran if one.words)))
     return Outcome(all(one.worked for one in ran[-1:]), words, {"packages": packages, "rescan": True})
+
+
+def _with_notes(reasons: Sequence[str], words: str) -> str:
+    """What the tool said, behind what cannot be brought back: an approver should know before it is wanted."""
+    if not reasons:
+        return words
+    note = f"There is no way back to what was installed: {' '.join(reasons)}"[:_NOTE]
+    return f"{note}\n{words[-(MAX_WORDS - _NOTE - 1) :]}"
+
+
+def _wanted_back(context: Context, provider: str) -> list[tuple[str, str]]:
+    """The former versions that may be wanted back: of changes of the last month, and of back-outs that wait here."""
+    formers = context.book.former_of_late(_MONTH_MS)
+    for job in context.book.open_jobs():
+        with contextlib.suppress(ManifestError):
+            restores = [step["manifest"] for step in decode(job.manifest).steps if step["kind"] == StepKind.RESTORE]
+            formers += [one for uid in restores for one in context.book.former(uid)]
+    return [(one.name, one.version) for one in formers if one.provider == provider]
 
 
 def _kept(provider: Provider, names: Sequence[str]) -> Mapping[str, str]:

@@ -184,7 +184,8 @@ class Dnf:
 
     def _file(self, one: Wanted) -> Path | None:
         """The kept file of that version, if there is one that may be installed."""
-        kept = self._kept.of(one.name.partition(".")[0], one.version) if one.version else []
+        names = (one.name, one.name.rpartition(".")[0])  # with an architecture behind it, or a point of its own (python3.11)
+        kept = [path for name in names for path in self._kept.of(name, one.version)] if one.version else []
         return next((path for path in kept if one.sha256 in ("", checksum(path))), None)
 
     def _fetched(self, one: Wanted, folder: Path) -> tuple[Path | None, str]:

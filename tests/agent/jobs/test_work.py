@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fettle_agent.jobs import book as book_module
 from fettle_agent.jobs import signers
 from fettle_agent.jobs.book import Book
 from fettle_protocol import manifests, signing
@@ -89,6 +91,44 @@ def test_restore_says_which_former_version_cannot_be_back(pc: Any) -> None:
     told = pc.do(pc.sign(pc.manifest({"kind": "restore", "manifest": forward.id})))
     assert told[-1].state == State.STATE_FAILED
     assert "tool is not installed, not 1 as before" in told[-1].why
+
+
+def test_former_version_that_cannot_be_kept_is_told_with_the_change(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    pc.packages.file.write_text(json.dumps({"tool": "1"}))
+    monkeypatch.setattr(pc.packages, "keep_former", lambda names: dict.fromkeys(names, "tool 1 could not be kept."))
+    told = pc.do(pc.sign(pc.manifest({"kind": "install", "provider": "apt", "packages": [{"name": "tool", "version": "2"}]})))
+    (done,) = [one for one in told if one.state == State.STATE_STEP_DONE]
+    assert done.words == "There is no way back to what was installed: tool 1 could not be kept.\ninstalled"
+
+
+def test_kept_files_that_a_back_out_may_need_are_said_to_be_needed(pc: Any) -> None:
+    kept = pc.state / "packages" / "apt"
+    kept.mkdir(parents=True)
+    pc.packages.file.write_text(json.dumps({"tool": "1", "other": "4"}))
+    forward = pc.manifest({"kind": "install", "provider": "apt", "packages": [{"name": "tool", "version": "2"}]})
+    pc.do(pc.sign(forward))
+    for name in ("tool_1_all.deb", "strange_1_all.deb"):
+        (kept / name).touch()
+        os.utime(kept / name, (1, 1))
+    later = pc.manifest({"kind": "install", "provider": "apt", "packages": [{"name": "other", "version": "5"}]})
+    pc.do(pc.sign(later))
+    assert (kept / "tool_1_all.deb").stat().st_mtime > 1
+    assert (kept / "strange_1_all.deb").stat().st_mtime == 1
+
+
+def test_order_under_ever_new_ids_does_not_fill_the_book(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(book_module, "KEPT_UNBEGUN", 2)
+    manifest = pc.manifest(pc.script("true"))
+    pc.do(pc.sign(manifest))
+    pc.do(*(pc.sign(manifest, start_ms=start) for start in range(1, 7)))
+    book = Book.open(pc.state)
+    cancelled = [pc.sign(pc.manifest(pc.script("true"))) for _ in range(4)]
+    for job in cancelled:
+        book.receive(job, 1)
+        book.cancel(job.id, "", 1)
+    states = sorted(job.state for job in book.jobs())
+    assert (len(states), states.count("done")) == (3, 1)
+    book.close()
 
 
 def test_order_is_done_once_however_often_it_is_handed_over(pc: Any, tmp_path: Path) -> None:
