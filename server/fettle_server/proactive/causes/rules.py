@@ -152,9 +152,9 @@ class _Scene:
         return affected | self.premises.connected.get(room_id, frozenset())
 
     def everybody(self) -> set[int]:
-        """The same of the whole school."""
+        """The same of the whole school; laptops that are still connected may be at home, and say nothing of it."""
         connected: frozenset[int] = frozenset().union(*self.premises.connected.values())
-        return {case.endpoint_pk for case in self.cases} | connected
+        return {case.endpoint_pk for case in self.cases} | (connected - self.premises.roaming)
 
 
 def _groups(scene: _Scene) -> list[Group]:
@@ -185,7 +185,7 @@ def _school(scene: _Scene) -> Group | None:
     else:
         enough = len(affected) >= LEAST and len(rooms - {None}) >= 2
     if least_of(scene.cases) == LEAST_SERVERS:
-        enough = len(affected) >= LEAST_SERVERS and affected == scene.everybody() - scene.premises.roaming
+        enough = len(affected) >= LEAST_SERVERS and affected == scene.everybody()
     elif len(affected) < SHARE * len(scene.everybody()):
         enough = False
     if not enough:

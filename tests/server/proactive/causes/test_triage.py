@@ -50,6 +50,16 @@ def test_all_servers_of_a_school_are_one_incident_whoever_is_connected_from_home
     assert scene.incidents() == [("school", "Harbour School is off the network or without power: 2 PCs", "new", 2)]
 
 
+def test_laptops_connected_from_home_hide_no_school_that_lost_its_line_at_the_bell(scene):
+    rooms = [scene.room(name) for name in ("R1", "R2", "R3")]
+    lost = [pk for room in rooms for pk in scene.pcs(2, room)] + scene.pcs(2, None, endpoint_class="server")
+    scene.pcs(30, None, endpoint_class="staff laptop")
+    scene.absent(lost, 0)
+    scene.look_until(0, 100)
+    title = "Harbour School is off the network or without power: 8 PCs in 3 rooms"
+    assert scene.incidents() == [("school", title, "new", 8)]
+
+
 def test_one_pc_alone_is_told_by_itself_once_it_has_looked_around(scene):
     (ill, *_) = scene.pcs(10, scene.room("R1"))
     scene.fall([ill], 0)
