@@ -171,6 +171,12 @@ class Agent:
             self.process.terminate()
             self.process.wait(timeout=15)
 
+    def kill(self) -> None:
+        """kill -9, as a power cut would."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
     def status(self) -> dict[str, Any]:
         answer = run_command("fettle-agent", "status", "--state", self.state, "--json", check=False)
         return dict(json.loads(answer.stdout)) if answer.stdout.startswith("{") else {}

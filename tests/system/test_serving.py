@@ -30,8 +30,7 @@ def test_agent_killed_while_a_fault_is_open_clears_it_after_its_return(
 ) -> None:
     run("fettle-agent", "test-fault", "--state", connected.state)
     wait_for(lambda: server.incidents("open", "test-fault"), 10)
-    connected.process.kill()
-    connected.process.wait()
+    connected.kill()
     (connected.state / "test-fault").unlink()
     connected.start()
     wait_for(lambda: server.incidents("resolved", "test-fault"), 60)
