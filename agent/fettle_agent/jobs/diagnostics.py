@@ -6,6 +6,7 @@ Owns what is collected and its bounds. Each part is asked for by itself: one tha
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +20,14 @@ from fettle_agent.packages import Provider
 
 MAX_BYTES = 48 * 1024
 LOG_LINES = 100
-_HOME = re.compile(r"(?i)(/home/|/Users/|[A-Z]:\\Users\\)[^/\\\s\"']+")
+_NAME = r"""[^/\\\s"']+"""
+_HOME = re.compile(
+    rf"(?i)((?:/home|/users|/media|[a-z]:[\\/]+users|\\\\[^/\\\s]+\\users)[\\/]+)(?:{_NAME}(?: {_NAME})*(?=[/\\])|{_NAME})"
+)
+"""What names somebody in a path: on any system, on a stick, on a server; with spaces in the name where a folder goes on."""
+
+_NOBODYS = ("public", "default", "default user", "all users", "shared", "lost+found")
+_SHORTEST = 3  # a folder of one or two letters is masked in paths, not wherever these letters stand alone
 _TOOL_S = 30.0
 
 
@@ -33,22 +41,37 @@ def collect(state: Path, system: str, providers: Mapping[str, Provider]) -> dict
         "pending_updates": lambda: _pending(providers),
         "log": lambda: _log(state, system),
     }
-    names = {user.name for user in psutil.users() if user.name}
+    names = {user.name for user in psutil.users() if user.name} | owners(_homes(system))
     return bounded({name: nameless(_asked(part), names) for name, part in parts.items()})
 
 
+def _homes(system: str) -> Path:
+    return Path({"windows": os.environ.get("SYSTEMDRIVE", "C:") + "\\Users", "macos": "/Users"}.get(system, "/home"))
+
+
+def owners(homes: Path) -> set[str]:
+    """Whose folders lie there: everybody who ever signed in at this PC."""
+    try:
+        names = {folder.name for folder in homes.iterdir()}
+    except OSError:
+        return set()
+    return {name for name in names if len(name) >= _SHORTEST and name.lower() not in _NOBODYS and not name.startswith(".")}
+
+
 def nameless(value: Any, names: set[str]) -> Any:
-    """The same without the names of who is signed in, and without whose folder a path leads into."""
+    """The same without these names, and without whose folder a path leads into."""
+    longest_first = "|".join(re.escape(name) for name in sorted(names, key=lambda name: (-len(name), name)))
+    return _masked(value, re.compile(rf"(?i)(?<!\w)(?:{longest_first or '(?!)'})(?!\w)"))
+
+
+def _masked(value: Any, names: re.Pattern[str]) -> Any:
     if isinstance(value, dict):
-        return {key: nameless(inner, names) for key, inner in value.items()}
+        return {key: _masked(inner, names) for key, inner in value.items()}
     if isinstance(value, list):
-        return [nameless(inner, names) for inner in value]
+        return [_masked(inner, names) for inner in value]
     if not isinstance(value, str):
         return value
-    plain = _HOME.sub(r"\1(somebody)", value)
-    for name in names:
-        plain = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "(somebody)", plain)
-    return plain
+    return names.sub("(somebody)", _HOME.sub(r"\1(somebody)", value))
 
 
 def bounded(found: dict[str, Any]) -> dict[str, Any]:

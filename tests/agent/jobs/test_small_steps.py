@@ -84,6 +84,26 @@ def test_diagnostics_name_nobody_and_stay_within_their_bounds() -> None:
     assert 10 < len(plain["log"]) < 200
 
 
+@pytest.mark.parametrize(
+    ("told", "plain"),
+    [
+        ("C:\\Users\\Anna Smith\\AppData is full", "C:\\Users\\(somebody)\\AppData is full"),
+        ("c:/users/anna/x", "c:/users/(somebody)/x"),
+        ("\\\\server\\Users\\anna\\x", "\\\\server\\Users\\(somebody)\\x"),
+        ('"C:\\\\Users\\\\anna"', '"C:\\\\Users\\\\(somebody)"'),
+        ("/run/media/anna/STICK", "/run/media/(somebody)/STICK"),
+        ("/home/anna is full, see /var/log", "/home/(somebody) is full, see /var/log"),
+        ("/Users/anna/Library and /var/home/otto", "/Users/(somebody)/Library and /var/home/(somebody)"),
+        ("mail for BELLA.JONES came", "mail for (somebody) came"),
+        ("the shared folder", "the shared folder"),
+    ],
+)
+def test_nobody_with_a_folder_here_is_named(told: str, plain: str, tmp_path: Path) -> None:
+    for name in ("bella.jones", "bella", "Shared", "of", ".hidden"):
+        (tmp_path / name).mkdir()
+    assert diagnostics.nameless([told], diagnostics.owners(tmp_path)) == [plain]
+
+
 def test_collecting_gives_what_is_known_of_the_pc(pc: Any) -> None:
     told = pc.do(pc.sign(pc.manifest({"kind": "collect diagnostics"})))
     import json
