@@ -114,6 +114,7 @@ def back_out(
     why: Why,
     any_time: Annotated[bool, typer.Option("--any-time", help="In lessons too; never in an exam or a freeze.")] = False,
     who: As = None,
+    as_json: AsJson = False,
     database: Database = None,
 ) -> None:
     """Bring back what was there before, on the PCs that were touched: a rollout of its own."""
@@ -122,6 +123,9 @@ def back_out(
         made = actions.back_out(tx, _person(tx, who), number, why, now, at_any_time=any_time)
         found = queries.rollout(tx, SYSTEM, made, now)
     assert found is not None
+    if as_json:
+        typer.echo(json.dumps(view_object(found)))
+        return
     waits = f" {found.row.not_ready}" if found.row.not_ready else ""
     typer.echo(f"Rollout {made} undoes rollout {number}: it is {found.row.state}.{waits}")
 
