@@ -200,11 +200,12 @@ def _defer(asked: argparse.Namespace) -> int:
 
 
 def _work(asked: argparse.Namespace) -> int:
-    from fettle_agent import config, log
+    from fettle_agent import config, log, stopping
     from fettle_agent.jobs.running import be_patient
     from fettle_agent.jobs.work import work
 
     be_patient()
+    stopping.adopt_orphans()
     state = _state(asked)
     log.start(config.load(state).log_level)
     return work(state, asked.zero_ms)

@@ -111,7 +111,7 @@ def restart(system: str) -> str:
         ended = running.run(_command(system), timeout_s=_RESTART_S)
     except OSError as error:
         return f"The PC cannot be restarted: {error.strerror}"
-    return "" if ended.status == 0 else f"The PC refused to restart: {ended.words or ended.status}"
+    return "" if ended.status == 0 else f"The PC refused to restart: {ended.words or ended.why or ended.status}"
 
 
 def _command(system: str) -> list[str]:

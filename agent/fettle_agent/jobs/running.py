@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -15,8 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import psutil
+
+from fettle_agent import stopping
 
 MAX_WORDS = 4_000
 _READ_BACK = 64 * 1024
@@ -27,10 +29,11 @@ _BESIDE_S = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a tool ended: its status (None: it was stopped because its time was over), and the end of what it said."""
+    """How a tool ended: its status (None: it was stopped, and `why`), and the end of what it said."""
 
     status: int | None
     words: str
+    why: str = ""
 
 
 def run(
@@ -41,11 +44,12 @@ def run(
     environment: Mapping[str, str] | None = None,
     began: Callable[[int], object] = bool,
 ) -> Ended:
-    """Run it to its end; all that it started in its group is stopped with it when its time is over.
+    """Run it to its end; all that it started is stopped with it when its time is over, or when it prints without end.
 
     Raises:
         OSError: it could not be started.
     """
+    before = stopping.own()
     with tempfile.TemporaryFile() as output:  # not a pipe: a service that it starts may hold its output open for ever
         process = subprocess.Popen(
             list(command),
@@ -58,16 +62,25 @@ def run(
             creationflags=_creation(),
         )
         began(process.pid)
-        end_s = time.monotonic() + timeout_s
-        while process.poll() is None and time.monotonic() < end_s and os.fstat(output.fileno()).st_size <= MAX_OUTPUT:
-            time.sleep(_POLL_S)
-        late = process.poll() is None
-        if late:
-            stop_group(process.pid)
+        why = _wait(process, output, timeout_s)
+        if why:
+            stopping.stop(process.pid, before)
             process.wait()
         size = output.seek(0, os.SEEK_END)
         output.seek(max(0, size - _READ_BACK))
-        return Ended(None if late else process.returncode, cut(output.read().decode("utf-8", "replace")))
+        return Ended(None if why else process.returncode, cut(output.read().decode("utf-8", "replace")), why)
+
+
+def _wait(process: subprocess.Popen[bytes], output: IO[bytes], timeout_s: float) -> str:
+    """Wait for the end; why it has to be stopped, or empty."""
+    end_s = time.monotonic() + timeout_s
+    while process.poll() is None:
+        if time.monotonic() >= end_s:
+            return "It took longer than it may, and was stopped."
+        if os.fstat(output.fileno()).st_size > MAX_OUTPUT:
+            return f"It printed more than {MAX_OUTPUT // 2**20} MiB, and was stopped."
+        time.sleep(_POLL_S)
+    return ""
 
 
 def minimal_environment() -> dict[str, str]:
@@ -96,19 +109,6 @@ def cut(words: str) -> str:
     return plain if len(plain) <= MAX_WORDS else "..." + plain[-(MAX_WORDS - 3) :]
 
 
-def stop_group(pid: int) -> None:
-    """End a process that was started here, its group and all that it started."""
-    try:
-        process = psutil.Process(pid)
-        family = [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        family = []
-    if sys.platform != "win32":
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-    _kill(family)
-
-
 def stop_left_over(pid: int, begun_ago_s: float) -> None:
     """End what is left of a tool that an earlier child began in this boot so long ago.
 
@@ -120,7 +120,7 @@ def stop_left_over(pid: int, begun_ago_s: float) -> None:
         with contextlib.suppress(psutil.Error):
             if one is not None and time.time() - one.create_time() <= begun_ago_s + _BESIDE_S:
                 family += [one, *one.children(recursive=True)]
-    _kill(family)
+    stopping.kill(family)
 
 
 def _session(pid: int) -> int:
@@ -135,12 +135,6 @@ def _process(pid: int) -> psutil.Process | None:
         return psutil.Process(pid)
     except psutil.Error:
         return None
-
-
-def _kill(family: Sequence[psutil.Process]) -> None:
-    for one in family:
-        with contextlib.suppress(psutil.Error):
-            one.kill()
 
 
 @contextlib.contextmanager

@@ -68,7 +68,7 @@ def _interpreter(name: str) -> str | None:
 
 def _of(ended: running.Ended, result: dict[str, Any] | None = None) -> Outcome:
     if ended.status is None:
-        return Outcome(False, running.cut(f"{ended.words}\nIt took longer than it may, and was stopped."), result or {})
+        return Outcome(False, running.cut(f"{ended.words}\n{ended.why}"), result or {})
     words = ended.words or f"It ended with status {ended.status} and said nothing."
     return Outcome(ended.status == 0, words, {"status": ended.status} | (result or {}))
 
@@ -87,7 +87,7 @@ def restart_service(context: Context, step: Step) -> Outcome:
                 return Outcome(False, f"{command[0]} could not be started: {error.strerror}")
             words.append(ended.words)
             if ended.status != 0 and number == len(commands):
-                return _of(running.Ended(ended.status, running.cut("\n".join(words))))
+                return _of(running.Ended(ended.status, running.cut("\n".join(words)), ended.why))
     return Outcome(True, running.cut("\n".join(words)) or f"{step['service']} was restarted.")
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
@@ -18,6 +17,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+import psutil
+
+from fettle_agent import stopping
 from fettle_agent.collectors import tools
 from fettle_agent.packages import Ran
 
@@ -72,12 +74,13 @@ def run(
     if path is None:
         return Ran(False, f"{tool} is not installed.", NO_TOOL)
     with tempfile.TemporaryFile() as output, _status_pipe(on_status) as pipe:
+        before = stopping.own()
         words = [path, *(STATUS_FD + str(pipe) if argument == STATUS_FD else argument for argument in arguments)]
         try:
             process = _start(words, output, pipe=pipe, environment=environment, cwd=cwd, user=user, whole=whole)
         except OSError as error:
             return Ran(False, f"{tool} could not be started: {error.strerror}", NO_TOOL)
-        why = _wait(process, output, timeout_s)
+        why = _wait(process, output, timeout_s, before)
         said = _all(output) if whole else tail(output)
     if why:
         return Ran(False, f"{said}\n{Path(tool).name} {why}".strip()[-MAX_WORDS:], TOO_LONG)
@@ -170,7 +173,12 @@ def _start(
     )
 
 
-def _wait(process: subprocess.Popen[bytes], output: IO[bytes], timeout_s: float) -> str:
+def _stop(process: subprocess.Popen[bytes], before: frozenset[psutil.Process]) -> None:
+    stopping.stop(process.pid, before)
+    process.wait()
+
+
+def _wait(process: subprocess.Popen[bytes], output: IO[bytes], timeout_s: float, before: frozenset[psutil.Process]) -> str:
     """Wait for the end; why it had to be made to end, or empty."""
     end = time.monotonic() + timeout_s
     while True:
@@ -178,20 +186,11 @@ def _wait(process: subprocess.Popen[bytes], output: IO[bytes], timeout_s: float)
             process.wait(_LOOK_S)
             return ""
         if time.monotonic() >= end:
-            _kill(process)
+            _stop(process, before)
             return f"took longer than {timeout_s:g} s and was ended"
         if os.fstat(output.fileno()).st_size > _MAX_OUTPUT_BYTES:
-            _kill(process)
+            _stop(process, before)
             return "printed without end and was ended"
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 @contextlib.contextmanager

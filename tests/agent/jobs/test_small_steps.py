@@ -203,6 +203,41 @@ def test_log_holds_no_character_that_a_terminal_obeys() -> None:
     assert log._quoted("a\x1b[2J\r b\u202e\ud800") == '"a\\x1b[2J\\r b\\u202e\\ud800"'
 
 
+RUN_AND_ESCAPE = """
+import sys
+from pathlib import Path
+from fettle_agent import stopping
+from fettle_agent.jobs import running
+from fettle_agent.packages import running as packages
+stopping.adopt_orphans()
+escape = f"(setsid sh -c 'echo $$ > {sys.argv[1]}; exec sleep 60' &) ; sleep 60"
+stayed = running.run(["sh", "-c", "(sleep 60 >/dev/null 2>&1 &)"], timeout_s=9)
+if sys.argv[2] == "job":
+    running.run(["sh", "-c", escape], timeout_s=0.4)
+else:
+    packages.run("sh", "-c", escape, timeout_s=0.4)
+left = [one for one in stopping.own() if one.status() != "zombie"]
+print([one.name() for one in left], int(Path(sys.argv[1]).read_text()) in [one.pid for one in left])
+stopping.kill(left)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux gives orphans to whom they belong")
+@pytest.mark.parametrize("how", ["job", "package"])
+def test_tool_that_made_itself_independent_ends_with_its_step_and_no_other(how: str, tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-c", RUN_AND_ESCAPE, tmp_path / "pid", how], capture_output=True, check=True, text=True
+    )
+    assert ran.stdout == "['sleep'] False\n"
+
+
+def test_step_that_prints_without_end_is_told_as_such(pc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "MAX_OUTPUT", 2**20)
+    told = pc.do(pc.sign(pc.manifest(pc.script("yes"))))
+    assert told[2].words.endswith("It printed more than 1 MiB, and was stopped.")
+    assert "longer" not in told[-1].why
+
+
 def test_neighbours_are_woken_by_magic_packets(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
         ear.bind(("127.0.0.1", 0))
