@@ -46,7 +46,7 @@ def may(state: Path, system: str, book: Book, job: Job, manifest: Manifest, fact
         book.wait(job.id, keeps.why, facts.now_ms)
         return Later(keeps.until_ms)
     standing = courtesy.Standing(job.warned_ms, job.deferrals, job.restart_ms)
-    asked = putting_off.is_asked(str(putting_off.folder(state)))
+    asked = putting_off.is_asked(str(putting_off.door(state)))
     word = courtesy.next_word(manifest.people, standing, people.sitting(system), asked=asked, now_ms=facts.now_ms)
     if asked and not isinstance(word, courtesy.PutOff):
         _open(state)  # what was asked is answered: it may not be put off again

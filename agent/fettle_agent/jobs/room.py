@@ -148,9 +148,9 @@ class Room:
 
     def _is_asked(self, now_s: float) -> bool:
         """True where a person asks to put a restart off; looked at often, answered at most every few seconds."""
-        from fettle_agent.jobs.putting_off import folder, is_asked
+        from fettle_agent.jobs.putting_off import door, is_asked
 
-        if not self.open or now_s < self._asked_s or not is_asked(str(folder(self._state))):
+        if not self.open or now_s < self._asked_s or not is_asked(str(door(self._state))):
             return False
         self._asked_s = now_s + _ASKED_EVERY_S
         return True

@@ -11,13 +11,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fettle_agent import identity
-from fettle_agent.jobs import doing, facts, people, restarting, signers, steps
+from fettle_agent.jobs import doing, facts, people, putting_off, restarting, signers, steps
 from fettle_agent.jobs.book import ENDS, Book
 from fettle_agent.jobs.context import Context, Outcome
 from fettle_agent.jobs.courtesy import Sitting
@@ -294,7 +295,7 @@ def test_restart_waits_for_an_exam_to_end(pc: Any, restarts: list[str]) -> None:
 
 
 def test_restart_is_put_off_by_whoever_sits_there_and_other_work_waits(
-    pc: Any, restarts: list[str], monkeypatch: pytest.MonkeyPatch
+    pc: Any, restarts: list[str], monkeypatch: pytest.MonkeyPatch, until: Any
 ) -> None:
     said: list[str] = []
     monkeypatch.setattr(people, "sitting", lambda _: (Sitting(1),))
@@ -302,8 +303,11 @@ def test_restart_is_put_off_by_whoever_sits_there_and_other_work_waits(
     polite = manifests.People(reboots="always", warn_s=600, deferrals=1, defer_s=3600)
     pc.do(pc.sign(pc.manifest({"kind": "reboot"}, people=polite)), pc.sign(pc.manifest(pc.script("true"))))
     assert "10 minutes" in said[0]
-    (pc.state / "defer" / "please").touch()
-    pc.work()
+    with ThreadPoolExecutor(1) as person:
+        heard = person.submit(putting_off.ask, pc.state)
+        until(lambda: putting_off.is_asked(str(pc.state / "defer")))
+        pc.work()
+        assert "heard" in heard.result()
     assert not (pc.state / "defer").exists()
     assert [report.why for report in pc.told() if report.state == State.STATE_DEFERRED] == [
         "Somebody at the PC put the restart off; it may be put off 0 times more."

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from fettle_agent import log
-from fettle_agent.jobs import cleaning, diagnostics, doing, facts, people, restarting, running, steps, waking
+from fettle_agent.errors import AgentError
+from fettle_agent.jobs import cleaning, diagnostics, doing, facts, people, putting_off, restarting, running, steps, waking
 from fettle_agent.packages import locks
 from fettle_protocol import manifests
 from fettle_protocol.steps import StepKind
@@ -236,6 +237,27 @@ def test_step_that_prints_without_end_is_told_as_such(pc: Any, monkeypatch: pyte
     told = pc.do(pc.sign(pc.manifest(pc.script("yes"))))
     assert told[2].words.endswith("It printed more than 1 MiB, and was stopped.")
     assert "longer" not in told[-1].why
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has a folder there, on a disk that people may write to anyway")
+def test_people_can_ask_for_a_delay_and_store_nothing_by_it(tmp_path: Path) -> None:
+    kept = make(tmp_path / "home" / "work.odt")
+    door = putting_off.door(tmp_path)
+    door.symlink_to(kept)
+    assert putting_off.is_asked(str(door)) is False
+    putting_off.open_for_asking(tmp_path)
+    assert kept.exists()
+    assert (door.is_symlink(), oct(door.stat().st_mode), door.stat().st_size) == (False, "0o100444", 0)
+    assert putting_off.is_asked(str(door)) is False
+    asking = putting_off._asking(door)
+    assert next(asking) is False
+    assert putting_off.is_asked(str(door)) is True
+    putting_off.open_for_asking(tmp_path)
+    assert next(asking) is True
+    assert putting_off.is_asked(str(door)) is False
+    putting_off.close_for_asking(tmp_path)
+    with pytest.raises(AgentError, match="nothing to put off"):
+        putting_off.ask(tmp_path)
 
 
 def test_neighbours_are_woken_by_magic_packets(monkeypatch: pytest.MonkeyPatch) -> None:
