@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import re
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ RULES = {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "
 COLOURS = {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}
 """All that a dark page can have wrong and the same page in light has not."""
 MOST_BYTES = 300_000
+_PART = re.compile(r'<[a-z]+ [^>]*\bid="([\w-]+)"[^>]* data-part\b')
 OVERFLOW = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -36,7 +39,7 @@ def paths(served: Any) -> list[str]:
         "/changes/calendar?school=2", "/changes/statistics", "/changes/templates", "/schools/2/changes",
         "/rollouts", "/rollouts/2", "/rollouts/3", f"/jobs/{job}", "/settings/windows", "/settings/keys",
         "/patches", "/patches/1", "/patches/compliance", f"/pcs/{ill}/patches", "/library", "/library/builds",
-        "/there/is/no/such/page",
+        "/library/builds/1", "/there/is/no/such/page",
     ]  # fmt: skip
 
 
@@ -81,6 +84,23 @@ def test_policy_is_never_broken_and_no_script_fails(visit: Any, served: Any, pat
         watched.page.goto(served.url + path)
         watched.page.wait_for_timeout(250)
     assert watched.errors == []
+
+
+def test_each_part_of_a_page_can_be_asked_for_again(served: Any, paths: list[str]) -> None:
+    connection, secret = http.client.HTTPConnection(served.url.removeprefix("http://")), served.secret("ada")
+    for path in paths[:-1]:
+        for name in _PART.findall(_answer(connection, secret, path)):
+            again = _answer(connection, secret, f"{path}{'&' if '?' in path else '?'}part={name}")
+            assert f'id="{name}"' in again, f"{path} cannot refresh its part {name}"
+    connection.close()
+
+
+def _answer(connection: http.client.HTTPConnection, secret: str, path: str) -> str:
+    connection.request("GET", path, headers={"Cookie": f"fettle={secret}"})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    assert answer.status == 200, path
+    return text
 
 
 def test_every_page_has_one_heading_that_says_where_one_is(visit: Any, served: Any, paths: list[str]) -> None:

@@ -19,6 +19,8 @@ from fettle_server.journal import queries as journal
 from fettle_server.proactive import queries as proactive
 from fettle_server.proactive.causes.words import advice
 from flask import Blueprint, Response, current_app, render_template, request
+from jinja2 import Template
+from jinja2.runtime import Context
 
 T = TypeVar("T")
 pages = Blueprint("pages", __name__)
@@ -43,9 +45,17 @@ def respond(template: str, tx: Connection, **context: Any) -> str:
         return render_template(template, **context)
     current_app.update_template_context(context)
     source = current_app.jinja_env.get_template(template)
-    view = source.new_context(context)
+    view = _begun(source, context)
     shown = ["".join(source.blocks[name](view)) for name in wanted if name in source.blocks]
     return "\n".join(shown)
+
+
+def _begun(source: Template, context: dict[str, Any]) -> Context:
+    """A context in which what stands above the template's blocks was done: its imports, macros and values."""
+    view = source.new_context(context)
+    for _ in source.root_render_func(view):
+        break  # at the first line of the page that it extends
+    return view
 
 
 def address(**changes: Any) -> str:
