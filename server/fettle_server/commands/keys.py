@@ -11,7 +11,7 @@ import typer
 
 from fettle_server import clock
 from fettle_server.change.manifests import actions, queries
-from fettle_server.change.manifests.rules import Purpose, SigningError
+from fettle_server.change.manifests.rules import Purpose
 from fettle_server.change.manifests.views import KeyRow
 from fettle_server.commands import keyfiles
 from fettle_server.commands.keyfiles import MaybeKeyFile, PasswordFile
@@ -117,7 +117,7 @@ def write_file(data: Data, database: Database = None) -> None:
     """Print the signing commands for changes of keys that wait for a signature."""
     now = clock.utc_now()
     with reading(data, database) as tx:
-        waiting = [row.id for row in queries.unsigned(tx, now) if row.purpose == Purpose.KEYS]
+        waiting = [row.id for row in queries.unsigned(tx, now, purpose=Purpose.KEYS)]
         text = actions.signing_file_of(tx, SYSTEM, waiting, now)
     typer.echo(text, nl=False)
 
@@ -127,9 +127,7 @@ def bring(data: Data, lines: Lines = None, database: Database = None) -> None:
     """Bring back the signatures of changes of keys."""
     pasted = "\n".join(lines) if lines else sys.stdin.read(1_000_000)
     with writing(data, database) as tx:
-        numbers = actions.bring_signatures(tx, SYSTEM, pasted, clock.utc_now())
-        if any((row := queries.manifest(tx, number)) is None or row.purpose != Purpose.KEYS for number in numbers):
-            raise SigningError("This is no change of keys: `fettle rollout bring` takes the signatures of rollouts.")
+        actions.bring_signatures(tx, SYSTEM, pasted, clock.utc_now(), of_keys=True)
     typer.echo("Signed: machines are handed it as they are there.")
 
 

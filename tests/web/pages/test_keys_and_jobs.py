@@ -13,7 +13,7 @@ from fettle_server.change.jobs import actions as jobs
 from fettle_server.change.jobs.rules import Report, Told
 from fettle_server.change.jobs.tables import Job
 from fettle_server.change.manifests import actions, queries
-from fettle_server.change.manifests.rules import Purpose, Wanted
+from fettle_server.change.manifests.rules import Purpose, SigningError, Wanted
 from fettle_server.change.manifests.signing_file import signature_line
 from fettle_server.estate.people.rules import SYSTEM
 
@@ -59,6 +59,39 @@ def test_what_a_rotation_waits_for_is_fetched_signed_and_brought_back(staffed):
     right = signature_line(waiting.uid, signing.sign(key, body))
     assert ada.post("/settings/keys/signatures", {"signatures": right}).status_code == 303
     assert "Nothing waits for a signature" in ada.get("/settings/keys").get_data(as_text=True)
+
+
+def test_keys_are_rotated_by_a_script(staffed):
+    client, headers = staffed.app.test_client(), staffed.token("ada")
+    old, new = signing.new_key(), signing.new_key()
+
+    def ask(method, path, **body):
+        return client.open(f"/api/v1/keys{path}", method=method, headers=headers, json=body or None)
+
+    ids = [
+        ask("POST", "", name=name, public_pem=signing.public_pem(signing.public_bytes(key)).decode()).json["id"]
+        for name, key in (("old", old), ("new", new))
+    ]
+    refused = ask("POST", "/rotate", retire=ids)
+    assert (refused.status_code, "would leave no key" in refused.json["detail"]) == (409, True)
+    (order,) = ask("POST", "/rotate", add=ids[1:], retire=ids[:1]).json["waiting"]
+    assert (order["add"], order["retire"]) == ([signing.public_bytes(new).hex()], ids[:1])
+    assert order["id"] in ask("GET", "/signing.sh").get_data(as_text=True)
+    with staffed.begin() as tx:
+        body = queries.body_of(tx, queries.by_uid(tx, order["id"]).id)
+    line = signature_line(order["id"], signing.sign(old, body))
+    assert ask("POST", "/signatures", signatures=line).json["waiting"] == []
+    assert ask("POST", f"/{ids[0]}/retire", why="rotated").status_code == 204
+    assert [key["id"] for key in ask("GET", "").json["keys"] if key["retired_at"] is None] == ids[1:]
+
+
+def test_a_rollouts_signature_is_not_brought_back_as_one_of_keys(staffed):
+    now, steps = clock.utc_now(), ({"kind": "upgrade", "provider": "apt", "packages": [{"name": "firefox"}]},)
+    with staffed.begin() as tx:
+        wanted = Wanted(Purpose.FORWARD, 1, 1, "Firefox", Target(endpoints=("1" * 32,)), steps, now, now + DAY)
+        uid = queries.manifest(tx, actions.prepare(tx, wanted, now)).uid
+        with pytest.raises(SigningError, match="is no change of keys"):
+            actions.bring_signatures(tx, SYSTEM, signature_line(uid, bytes(64)), now, of_keys=True)
 
 
 @pytest.fixture

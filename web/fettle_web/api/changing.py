@@ -1,4 +1,4 @@
-"""What rollouts go by: approvers' keys, change windows and freezes."""
+"""What rollouts go by: change windows and freezes. Approvers' keys are in keys.py."""
 
 from __future__ import annotations
 
@@ -7,60 +7,19 @@ from typing import Any
 from apiflask import Schema, fields
 from apiflask.validators import Length, OneOf, Range
 from fettle_protocol.policy import CLASSES
-from fettle_protocol.signing import public_pem
-from fettle_server.change.manifests import actions as signing
-from fettle_server.change.manifests import queries as manifests
-from fettle_server.change.manifests.rules import SigningError
 from fettle_server.change.rollouts import queries, settings
 from fettle_server.change.rollouts.rules import RolloutError
 from fettle_server.change.rollouts.settings import Span
 from fettle_server.clock import utc_now
 from fettle_server.estate.endpoints import queries as endpoints
-from fettle_server.estate.people.rules import Act
 from flask import abort
 
 from fettle_web import auth, store
 from fettle_web.api.blueprint import api
-from fettle_web.api.schemas import maybe_time, time_field
+from fettle_web.api.schemas import time_field
 
 _DAY_MINUTES = 24 * 60
 _SENSELESS = {400: "a place or a time that cannot be; `detail` says which", 403: "you may not set that there"}
-
-
-class KeyOut(Schema):
-    """The public half of an approver's key."""
-
-    id = fields.String()
-    name = fields.String()
-    public_pem = fields.Function(lambda row: public_pem(row.public).decode(), metadata={"type": "string"})
-    added_by = fields.String()
-    added_at = time_field()
-    retired_at = maybe_time()
-
-
-class KeysOut(Schema):
-    """All keys, active ones first."""
-
-    keys = fields.List(fields.Nested(KeyOut))
-
-
-class KeyIn(Schema):
-    """A key to trust."""
-
-    name = fields.String(required=True, validate=Length(1, 120))
-    public_pem = fields.String(required=True, validate=Length(1, 4000))
-
-
-class RetireIn(Schema):
-    """Why a key is retired."""
-
-    why = fields.String(load_default="", validate=Length(max=300))
-
-
-class KeyMadeOut(Schema):
-    """The key's id."""
-
-    id = fields.String()
 
 
 class PlaceIn(Schema):
@@ -146,44 +105,6 @@ class MadeOut(Schema):
     """The number of what was made."""
 
     id = fields.Integer()
-
-
-@api.get("/keys")
-@api.output(KeysOut)
-@api.doc(security="token", responses={403: "you may not manage keys"})
-def keys() -> dict[str, Any]:
-    """Approvers' public keys."""
-    auth.demand(Act.MANAGE_KEYS)
-    with store.reading() as tx:
-        return {"keys": manifests.keys(tx)}
-
-
-@api.post("/keys")
-@api.input(KeyIn)
-@api.output(KeyMadeOut, 201)
-@api.doc(security="token", responses={403: "you may not manage keys", 409: "the key cannot be taken; `detail` says why"})
-def add_key(json_data: dict[str, Any]) -> dict[str, Any]:
-    """Trust an approver's key from now on."""
-    try:
-        with store.writing() as tx:
-            pem = json_data["public_pem"].encode()
-            return {"id": signing.add_key(tx, auth.person(), json_data["name"], pem, utc_now())}
-    except SigningError as error:
-        abort(409, str(error))
-
-
-@api.post("/keys/<key_id>/retire")
-@api.input(RetireIn)
-@api.output({}, 204)
-@api.doc(security="token", responses={403: "you may not manage keys", 409: "there is no such active key"})
-def retire_key(key_id: str, json_data: dict[str, Any]) -> str:
-    """Take no more signatures of a key."""
-    try:
-        with store.writing() as tx:
-            signing.retire_key(tx, auth.person(), key_id, json_data["why"], utc_now())
-    except SigningError as error:
-        abort(409, str(error))
-    return ""
 
 
 @api.get("/change-windows")

@@ -169,8 +169,11 @@ def bring_signature(tx: sa.Connection, person: Person, manifest_id: int, signatu
     return key_id
 
 
-def bring_signatures(tx: sa.Connection, person: Person, pasted: str, now: dt.datetime) -> list[int]:
-    """Take what the signing file printed: lines of "<manifest uid>:<base64>". Returns the manifests' numbers; all or none."""
+def bring_signatures(tx: sa.Connection, person: Person, pasted: str, now: dt.datetime, *, of_keys: bool = False) -> list[int]:
+    """Take what the signing file printed: lines of "<manifest uid>:<base64>". Returns the manifests' numbers; all or none.
+
+    With `of_keys` nothing but changes of keys is taken.
+    """
     lines = files.signatures(pasted)
     if not lines:
         raise SigningError("There is no signature in this: paste the lines that the signing file printed, as they are.")
@@ -179,6 +182,8 @@ def bring_signatures(tx: sa.Connection, person: Person, pasted: str, now: dt.dat
         row = queries.by_uid(tx, uid)
         if row is None:
             raise SigningError(f"There is no manifest {uid}.")
+        if of_keys and row.purpose != Purpose.KEYS:
+            raise SigningError(f"Manifest {uid} is no change of keys: bring its signature back with its rollout.")
         bring_signature(tx, person, row.id, signature, now)
         numbers.append(row.id)
     return numbers

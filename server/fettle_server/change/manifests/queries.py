@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from fettle_protocol.manifests import decode
 
-from fettle_server.change.manifests.rules import SigningError
+from fettle_server.change.manifests.rules import Purpose, SigningError
 from fettle_server.change.manifests.tables import Manifest, SigningKey
 from fettle_server.change.manifests.views import KeyRow, ManifestRow
 
@@ -55,9 +55,10 @@ def of_rollout(tx: sa.Connection, rollout_id: int) -> list[ManifestRow]:
     return _rows(tx, Manifest.rollout_id == rollout_id, Manifest.withdrawn_at.is_(None))
 
 
-def unsigned(tx: sa.Connection, now: dt.datetime, limit: int = 100) -> list[ManifestRow]:
-    """Manifests that wait for a signature, oldest first."""
-    waiting = (Manifest.signed_at.is_(None), Manifest.withdrawn_at.is_(None), Manifest.expires_at > now)
+def unsigned(tx: sa.Connection, now: dt.datetime, limit: int = 100, purpose: Purpose | None = None) -> list[ManifestRow]:
+    """Manifests (of that purpose) that wait for a signature, oldest first."""
+    waiting = [Manifest.signed_at.is_(None), Manifest.withdrawn_at.is_(None), Manifest.expires_at > now]
+    waiting += [Manifest.purpose == purpose.value] if purpose is not None else []
     return _rows(tx, *waiting, limit=limit)
 
 
