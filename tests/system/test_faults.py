@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socketserver
 import subprocess
 import sys
@@ -52,7 +53,11 @@ def small_volume(place: Path) -> Iterator[Path]:
 
 
 @ROOT_ONLY
-def test_filled_file_system_raises_and_emptied_clears(small_volume: Path, server: Any, connected: Any, wait_for: Any) -> None:
+def test_filled_file_system_raises_and_emptied_clears(
+    small_volume: Path, server: Any, enrol: Any, wait_for: Any, publish: Any
+) -> None:
+    publish(server, "disk-full", raise_for_s=3, clear_for_s=3)
+    enrol()
     filler = small_volume / "filler"
     with filler.open("wb", buffering=0) as file:
         try:
@@ -105,7 +110,7 @@ esac
 def test_stopped_service_raises_and_started_clears(
     own_service: str, server: Any, enrol: Any, wait_for: Any, publish: Any
 ) -> None:
-    publish(server, "service-stopped", raise_for_s=5, clear_for_s=5, gather_s=0)
+    publish(server, "service-stopped", raise_for_s=3, clear_for_s=3, gather_s=0)
     enrol(settings=f'services = ["{own_service}"]\n')
     wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
     subprocess.run([f"/etc/init.d/{own_service}", "stop"], check=True)
@@ -136,19 +141,41 @@ def test_agent_cut_off_tells_a_fault_that_came_and_went_with_its_times(
     assert cleared - raised >= timedelta(seconds=1.5)
 
 
-def test_process_that_eats_a_core_raises_by_name(server: Any, enrol: Any, run: Any, wait_for: Any, publish: Any) -> None:
-    publish(server, "program-runaway", raise_for_s=5, clear_for_s=5)
-    enrol()
+@pytest.fixture
+def eat(place: Path) -> Iterator[Callable[[int], subprocess.Popen[bytes]]]:
+    """Starts a program named core-eater that runs without a pause, among the processes that such a process sees."""
+    program = place / "core-eater"
+    program.write_text("#!/bin/sh\nwhile :; do :; done\n")
+    program.chmod(0o755)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def eats(neighbour: int) -> subprocess.Popen[bytes]:
+        words = ["nsenter", "--target", str(neighbour), "--pid", "--mount", str(program)]
+        started.append(subprocess.Popen(words, start_new_session=True))
+        return started[-1]
+
+    yield eats
+    for one in started:
+        os.killpg(one.pid, signal.SIGKILL)
+        one.wait()
+
+
+@ROOT_ONLY
+def test_process_that_eats_a_core_raises_by_name(
+    server: Any, enrol: Any, run: Any, wait_for: Any, publish: Any, eat: Any
+) -> None:
+    """The agent sees only its own processes and the eater, which may have to share its core with other tests."""
+    publish(server, "program-runaway", raise_level=30, clear_level=20, raise_for_s=3, clear_for_s=3)
+    agent = enrol(prefix=("unshare", "--pid", "--mount-proc", "--fork", "--kill-child"))
     wait_for(lambda: any(endpoint["connected"] for endpoint in server.endpoints()))
-    eater = subprocess.Popen([sys.executable, "-c", "while True: pass"])
-    try:
-        incident = opened(server, wait_for, "program-runaway", 90)
-        whole = json.loads(run("fettle", "incident", server.data, incident["number"], "--json").stdout)
-        assert "python" in json.dumps(whole)
-    finally:
-        eater.kill()
-        eater.wait()
+    (inner,) = Path(f"/proc/{agent.process.pid}/task/{agent.process.pid}/children").read_text().split()
+    eater = eat(int(inner))
+    incident = opened(server, wait_for, "program-runaway", 90)
+    whole = json.loads(run("fettle", "incident", server.data, incident["number"], "--json").stdout)
+    assert "core-eater" in json.dumps(whole)
+    os.killpg(eater.pid, signal.SIGKILL)
     wait_for(lambda: server.incidents("resolved", "program-runaway"), 90)
+    os.kill(int(inner), signal.SIGTERM)  # unshare hands no signal on
 
 
 class _NameServer(socketserver.BaseRequestHandler):
@@ -190,7 +217,7 @@ def namespace(server: Any) -> Iterator[tuple[str, str, str]]:
 
 @ROOT_ONLY
 def test_lost_dns_raises_and_clears(namespace: Any, server: Any, enrol: Any, wait_for: Any, forward: Any, publish: Any) -> None:
-    publish(server, "dns-lost", gather_s=0)
+    publish(server, "dns-lost", raise_for_s=3, clear_for_s=3, gather_s=0)
     name, address, port = namespace
     forward(f"{address}:{port}", server.grpc)
     names = socketserver.UDPServer((address, 53), _NameServer)

@@ -20,7 +20,9 @@ import datetime as dt, sys
 from fettle_server.proactive.presence import losses, rules
 rules.PATIENCE = losses.PATIENCE = rules.BACK_FOR = dt.timedelta(milliseconds={PATIENCE_MS})
 if "worker" in sys.orig_argv:
+    from fettle_server.proactive.causes import rules as causes
     from fettle_server.worker.jobs import JOBS
+    causes.CALM = dt.timedelta(seconds=1)
     object.__setattr__(next(job for job in JOBS if job.name == "presence"), "every_s", 1)
 """
 """Read by the server's processes as they start: minutes are seconds, and who is missing is looked for each second."""
