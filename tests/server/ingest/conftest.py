@@ -25,8 +25,10 @@ from fettle_server import clock, db
 from fettle_server.config import Settings, load
 from fettle_server.estate.enrolment import actions, pki
 from fettle_server.estate.people.rules import SYSTEM
+from fettle_server.estate.tables import Endpoint
 from fettle_server.ingest import edge as edges
 from fettle_server.ingest import writer
+from fettle_server.ingest.messages import Known
 
 WITHIN_S = 20.0
 Starter = Callable[..., tuple["Server", Callable[[], None]]]
@@ -47,6 +49,16 @@ def csr_of(key: Any) -> bytes:
     """A signing request for a key."""
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.DER)
+
+
+def downlink(answer: Any) -> link_pb2.Downlink:
+    """What an answer of the writer says to its stream."""
+    return link_pb2.Downlink.FromString(answer.welcome if isinstance(answer, Known) else answer.downlink)
+
+
+def row(store: Any, pk: int, *columns: Any) -> Any:
+    """Those columns of an endpoint."""
+    return store.rows(sa.select(*columns).where(Endpoint.pk == pk))[0]
 
 
 class Talk:
