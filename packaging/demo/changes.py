@@ -222,9 +222,9 @@ def _reports(row: Any, end: Told | None) -> list[Report]:
             return [received]
         return [received, started] if row.endpoint_pk % 8 == 5 else []
     if end is Told.FAILED:
-        failed = Report(row.uid, Told.STEP_FAILED, 0, "upgrade", why="The installer failed.", words=_FAILS)
+        failed = Report(row.uid, Told.STEP_FAILED, 1, "upgrade", why="The installer failed.", words=_FAILS)
         return [received, started, failed, Report(row.uid, Told.FAILED, why="The installer failed.")]
-    done = Report(row.uid, Told.STEP_DONE, 0, "upgrade", words=_SAYS)
+    done = Report(row.uid, Told.STEP_DONE, 1, "upgrade", words=_SAYS)
     return [received, started, done, Report(row.uid, Told.DONE, result={"reboot_pending": False})]
 
 

@@ -96,15 +96,17 @@ def test_a_rollouts_signature_is_not_brought_back_as_one_of_keys(staffed):
 
 @pytest.fixture
 def uid(staffed):
-    """The uid of a job on Harbour's PC that told of itself."""
-    now, steps = clock.utc_now(), ({"kind": "upgrade", "provider": "apt", "packages": [{"name": "firefox", "version": "128"}]},)
+    """The uid of a job on Harbour's PC whose first step is done and whose second failed."""
+    packages = ({"name": "ca-certificates", "version": "2"}, {"name": "firefox", "version": "128"})
+    now, steps = clock.utc_now(), tuple({"kind": "upgrade", "provider": "apt", "packages": [one]} for one in packages)
     with staffed.begin() as tx:
         wanted = Wanted(Purpose.FORWARD, 1, 1, "Firefox 128", Target(endpoints=("1" * 32,)), steps, now, now + DAY)
         manifest = actions.prepare(tx, wanted, now)
         (job_id,) = jobs.create(tx, manifest, [(1, 1)], None, now + DAY, False, now).values()
         made = tx.scalar(sa.select(Job.uid).where(Job.id == job_id))
         jobs.release(tx, [job_id], now, now + DAY, False, now)
-        said = [Report(made, Told.STARTED), Report(made, Told.STEP_FAILED, 0, "upgrade", why="apt failed", words=HOSTILE)]
+        failed = Report(made, Told.STEP_FAILED, 2, "upgrade", why="apt failed", words=HOSTILE)
+        said = [Report(made, Told.STARTED), Report(made, Told.STEP_DONE, 1, "upgrade"), failed, Report(made, Told.FAILED)]
         jobs.report(tx, [(1, now, one) for one in said], now)
     return made
 
@@ -113,7 +115,8 @@ def test_a_jobs_story_has_the_systems_own_words_as_text(staffed, uid):
     page = staffed.client("tom").get(f"/jobs/{uid}").get_data(as_text=True)
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
     assert "<script>alert(1)" not in page
-    assert "Upgrade by apt: firefox 128" in page
+    assert "Done: </span>Upgrade by apt: ca-certificates 2<" in page
+    assert "Failed: </span>Upgrade by apt: firefox 128<" in page
     assert staffed.client("otto").get(f"/jobs/{uid}").status_code == 404
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fettle_server.change.jobs import actions, queries
-from fettle_server.change.jobs.rules import NOT_BEGUN, JobError, JobState
+from fettle_server.change.jobs.rules import NOT_BEGUN, JobError, JobState, Told
 from fettle_server.change.jobs.views import JobView
 from fettle_server.change.manifests import queries as manifests
 from fettle_server.change.manifests.words import step_words
@@ -60,6 +60,9 @@ TOLD_WORDS = {
     "cancelled": "The PC will not run it",
     "progress": "It goes on",
 }
+_AT_IT = {JobState.RUNNING: "running", JobState.RESTARTING: "running", JobState.FAILED: "failed"}
+"""The mark of the step that a job is at."""
+_TOLD_OF_STEP: dict[str, str] = {Told.STEP_DONE: "done", Told.STEP_FAILED: "failed"}
 
 
 @pages.get("/jobs/<uid>")
@@ -91,6 +94,20 @@ def steps_of(tx: Connection, view: JobView) -> tuple[dict[str, Any], ...]:
     return found.said.steps if found is not None else ()
 
 
+def step_marks(view: JobView, count: int) -> tuple[str, ...]:
+    """How far each of so many steps is, by what the PC told of it in its latest try."""
+    told: dict[int, str] = {}
+    for entry in view.entries:
+        told = {} if entry.state == Told.STARTED else told | {entry.step: entry.state}
+    if view.row.state is JobState.DONE:
+        return ("done",) * count
+    marks = [_TOLD_OF_STEP.get(told.get(number, ""), "waiting") for number in range(1, count + 1)]
+    now = _AT_IT.get(view.row.state)
+    if now is not None and "waiting" in marks and "failed" not in marks:
+        marks[marks.index("waiting")] = now
+    return tuple(marks)
+
+
 def _page(uid: str, refused: str = "") -> str:
     person = auth.person()
     with store.reading() as tx:
@@ -105,6 +122,7 @@ def _page(uid: str, refused: str = "") -> str:
             find=once(lambda: found),
             steps=once(lambda: steps_of(tx, found)),
             step_words=step_words,
+            step_marks=once(lambda: step_marks(found, len(steps_of(tx, found)))),
             told_words=TOLD_WORDS,
             state_words=STATE_WORDS,
             marks=MARKS,
