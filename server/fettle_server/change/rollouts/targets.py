@@ -118,7 +118,7 @@ class _Words:
         if self._state in UNBEGUN:
             return "The rollout has not started."
         if self._state in (RolloutState.PAUSED, RolloutState.HALTED):
-            return f"The rollout is {self._state}. {self._why}".strip()
+            return f"The rollout is {self._state}. {_first(self._why)}".strip()
         if row.ring > self._ring:
             return telling.of_ring(self._names[row.ring], self._names[self._ring])
         if row.job_state not in ("", "waiting"):
@@ -133,6 +133,12 @@ class _Words:
         if not row.connected:
             return telling.of_absence(opening, zone, self._now, row.woken_at)
         return str(row.job_why) or "It is handed out in a moment."
+
+
+def _first(text: str) -> str:
+    """The first sentence: a gate's whole arithmetic beside each PC would bury the rest."""
+    sentence, more, _ = text.partition(". ")
+    return f"{sentence}." if more else text
 
 
 def _target_select() -> sa.Select[Any]:

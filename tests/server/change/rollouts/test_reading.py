@@ -49,7 +49,9 @@ def test_a_sick_pcs_new_faults_are_told_by_their_rules_titles(scene):
     scene.tick(MINUTE)
     with scene.store.begin() as tx:
         row = queries.targets(tx, SYSTEM, scene.id, scene.now, ring=0).rows[0]
+        waiting = queries.targets(tx, SYSTEM, scene.id, scene.now, ring=1).rows[0]
     assert row.why == "It took the change. Since then: Disk C: is full; no-such-rule-now; Service Print Spooler has stopped."
+    assert waiting.why == "The rollout is halted. 1 of 1 is sick after the update, limit 0."  # and not all that its gate says
     assert row.sick == ("disk-full C:", "no-such-rule-now", "service-stopped Print Spooler")
 
 
