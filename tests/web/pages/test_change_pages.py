@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import icalendar
 import pytest
 import sqlalchemy as sa
@@ -60,9 +62,11 @@ def test_an_update_that_pcs_lack_is_proposed_without_typing(with_head):
     with with_head.begin() as tx:
         update = {"provider": "apt", "name": "tree", "version": "2.1", "security": True, "severity": "critical"}
         tx.execute(sa.insert(Update).values(id=7, cves=["CVE-2026-1"], first_seen_at=now, released_on=now.date(), **update))
-        lacks = {"endpoint_pk": 1, "update_id": 7, "school_id": 1, "state": "offered", "offered_at": now}
+        late = now.date() - dt.timedelta(days=1)
+        lacks = {"endpoint_pk": 1, "update_id": 7, "school_id": 1, "state": "offered", "offered_at": now, "due_on": late}
         tx.execute(sa.insert(EndpointUpdate).values(lacks))
     tom = with_head.client("tom")
+    assert 'href="#s-ill"' in tom.get("/patches/7?part=list").get_data(as_text=True)  # what is past its day is ill
     page = tom.get("/changes/new?update=7").get_data(as_text=True)
     assert 'value="Update tree"' in page
     assert "CVE-2026-1" in page
