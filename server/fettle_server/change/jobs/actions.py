@@ -113,7 +113,11 @@ def renew(tx: sa.Connection, job_ids: Sequence[int], now: dt.datetime) -> list[i
 
 
 def cancel_by_hand(tx: sa.Connection, person: Person, uid: str, reason: str, now: dt.datetime) -> None:
-    """Cancel one job (Act.RUN_ROLLOUT in its school). Raises JobError where it has begun or ended."""
+    """Cancel one job for good (Act.RUN_ROLLOUT in its school): no resume of its rollout brings it back.
+
+    Raises:
+        JobError: it has begun or ended.
+    """
     row = tx.execute(sa.select(Job.id, Job.school_id, Job.state).where(Job.uid == uid)).one_or_none()
     if row is None or not sees(person, row.school_id):
         raise JobError("There is no such job.")
@@ -123,6 +127,7 @@ def cancel_by_hand(tx: sa.Connection, person: Person, uid: str, reason: str, now
         raise JobError("Say why: the next person will ask.")
     if not cancel(tx, [row.id], reason, now):
         raise JobError(f"The job is {row.state}: only one that has not begun can be cancelled.")
+    tx.execute(sa.update(Job).where(Job.id == row.id).values(expires_at=now))
     journal.record(tx, "job.cancelled", person.actor, f"job:{uid}", row.school_id, {"why": reason[:WHY_LIMIT]}, now)
 
 

@@ -145,7 +145,7 @@ def places_schools(tx: sa.Connection, reach: Reach) -> set[int]:
     return rooms | set(reach.schools)
 
 
-def _targets_of(rollout_id: int) -> sa.Select[tuple[int]]:
+def _targets_of(rollout_id: int) -> Any:
     return sa.select(RolloutTarget.endpoint_pk).where(RolloutTarget.rollout_id == rollout_id)
 
 

@@ -122,6 +122,22 @@ def test_many_jobs_are_taken_back_by_the_looks_that_follow(stored_scene, monkeyp
     assert deed is actions.pause or scene.store.rows(taken)[0].detail["taken_back"] == 6
 
 
+def test_what_a_person_took_from_one_pc_comes_back_by_no_resume(scene):
+    scene.pcs(3)
+    scene.rollout(two_rings(rings=two_rings().rings[1:]))
+    scene.tick()
+    chosen = scene.in_ring(0)[0]
+    with scene.store.begin() as tx:
+        uid = tx.scalar(sa.select(Job.uid).where(Job.endpoint_pk == chosen))
+        jobs.cancel_by_hand(tx, SYSTEM, uid, "an interview is held at it", scene.now)
+    scene.tick()
+    scene.act(actions.pause, "lunch")
+    scene.act(actions.resume, "")
+    scene.tick(MINUTE)
+    assert scene.targets()[chosen] == "withdrawn"
+    assert len(scene.jobs("released")) == 2
+
+
 def test_a_pc_that_began_as_its_job_was_taken_back_is_undone_too(scene):
     scene.pcs(3)
     scene.rollout(two_rings(rings=two_rings().rings[1:]))
