@@ -79,23 +79,22 @@ def refused(server: Any, key: bytes | None, certificate: bytes | None) -> bool:
     return answer.HasField("refusal")
 
 
-def test_foreign_and_missing_certificates_are_refused(server: Any) -> None:
-    assert refused(server, *self_signed("pc"))
-    assert refused(server, None, None)
+def test_foreign_and_missing_certificates_are_refused(lasting: Any) -> None:
+    assert refused(lasting, *self_signed("pc"))
+    assert refused(lasting, None, None)
 
 
-def test_visitor_certificate_opens_no_link(server: Any) -> None:
-    assert refused(server, *identity.visitor_credentials())
+def test_visitor_certificate_opens_no_link(lasting: Any) -> None:
+    assert refused(lasting, *identity.visitor_credentials())
 
 
-def test_certificate_of_our_ca_that_was_never_issued_is_refused(server: Any, connected: Any) -> None:
-    endpoint = server.endpoints()[0]["id"]
-    assert refused(server, *signed_by(server.data, endpoint, valid=(-1, 1)))
-
-
-def test_expired_certificate_is_refused(server: Any, connected: Any) -> None:
-    endpoint = server.endpoints()[0]["id"]
-    assert refused(server, *signed_by(server.data, endpoint, valid=(-9, -1)))
+@pytest.mark.parametrize("valid", [(-1, 1), (-9, -1)], ids=["never issued", "expired"])
+def test_certificate_of_our_ca_that_was_not_issued_or_has_expired_is_refused(
+    lasting: Any, enrol: Any, valid: tuple[int, int]
+) -> None:
+    enrol(to=lasting, start=False)
+    endpoint = lasting.endpoints()[0]["id"]
+    assert refused(lasting, *signed_by(lasting.data, endpoint, valid=valid))
 
 
 def test_revoked_endpoint_is_cut_at_once_and_stays_out(server: Any, connected: Any, run: Any, wait_for: Any) -> None:
@@ -121,13 +120,13 @@ def test_stolen_identity_is_refused_as_a_clone_and_both_sides_are_told(
 
 
 @pytest.mark.parametrize("change", ["used", "unknown"])
-def test_token_that_is_used_or_unknown_is_refused_in_words(server: Any, place: Path, run: Any, change: str) -> None:
-    token = server.token()
+def test_token_that_is_used_or_unknown_is_refused_in_words(lasting: Any, place: Path, run: Any, change: str) -> None:
+    token = lasting.token()
     if change == "used":
-        run("fettle-agent", "enrol", "--server", server.grpc, "--token", token, "--state", place / "first")
+        run("fettle-agent", "enrol", "--server", lasting.grpc, "--token", token, "--state", place / "first")
     else:
         token = token.replace(token.split("-")[1], "a" * len(token.split("-")[1]))
-    answer = run("fettle-agent", "enrol", "--server", server.grpc, "--token", token, "--state", place / "second", check=False)
+    answer = run("fettle-agent", "enrol", "--server", lasting.grpc, "--token", token, "--state", place / "second", check=False)
     assert answer.returncode == 1
     assert len(answer.stderr.strip().splitlines()) == 1
     assert "token" in answer.stderr
