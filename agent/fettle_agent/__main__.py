@@ -10,6 +10,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from fettle_agent.errors import AgentError
@@ -21,11 +22,13 @@ if TYPE_CHECKING:
 def main(words: list[str] | None = None) -> int:
     """Do what the words ask; the exit status."""
     if (sys.argv[1:] if words is None else words)[:1] == ["run"]:
-        from fettle_agent.spare import leave_out
+        from fettle_agent import spare
 
-        leave_out()
-    asked = _parser().parse_args(words)
-    do: Callable[[argparse.Namespace], int] = asked.do
+        if words is None:
+            spare.begin_anew()
+        spare.leave_out()
+    asked = _asked(words)
+    do: Callable[[SimpleNamespace], int] = asked.do
     try:
         return do(asked)
     except AgentError as error:
@@ -35,6 +38,11 @@ def main(words: list[str] | None = None) -> int:
     except OSError as error:
         print(f"fettle-agent: {error}: check the path, its permissions and the room on the disk", file=sys.stderr)
     return 1
+
+
+def _asked(words: list[str] | None) -> SimpleNamespace:
+    """What the command line says, without anything that would keep the module that read it in memory."""
+    return SimpleNamespace(**vars(_parser().parse_args(words)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser],
     name: str,
-    do: Callable[[argparse.Namespace], int],
+    do: Callable[[SimpleNamespace], int],
     sentence: str,
     *,
     state: bool = True,
@@ -96,14 +104,14 @@ def _command(
     return command
 
 
-def _state(asked: argparse.Namespace) -> Path:
+def _state(asked: SimpleNamespace) -> Path:
     from fettle_agent.place import here
 
     chosen: Path = asked.state or here().default_state()
     return chosen.absolute()
 
 
-def _enrol(asked: argparse.Namespace) -> int:
+def _enrol(asked: SimpleNamespace) -> int:
     from fettle_agent import enrolment, identity
     from fettle_agent.jobs import trust
     from fettle_agent.place import here
@@ -122,7 +130,7 @@ def _enrol(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _renew(asked: argparse.Namespace) -> int:
+def _renew(asked: SimpleNamespace) -> int:
     from fettle_agent import config, enrolment, status
 
     state = _state(asked)
@@ -131,7 +139,7 @@ def _renew(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _run(asked: argparse.Namespace) -> int:
+def _run(asked: SimpleNamespace) -> int:
     state = _state(asked)
     for name in ("argparse", "gettext"):  # only the command line needed them: what follows reuses their memory
         sys.modules.pop(name, None)
@@ -141,13 +149,13 @@ def _run(asked: argparse.Namespace) -> int:
     return loop.run(state)
 
 
-def _once(asked: argparse.Namespace) -> int:
+def _once(asked: SimpleNamespace) -> int:
     from fettle_agent.once import once
 
     return once(as_json=asked.json)
 
 
-def _status(asked: argparse.Namespace) -> int:
+def _status(asked: SimpleNamespace) -> int:
     from fettle_agent import status
 
     told = status.report(_state(asked))
@@ -155,27 +163,27 @@ def _status(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _doctor(asked: argparse.Namespace) -> int:
+def _doctor(asked: SimpleNamespace) -> int:
     from fettle_agent.doctor import examine
 
     return examine(_state(asked))
 
 
-def _test_fault(asked: argparse.Namespace) -> int:
+def _test_fault(asked: SimpleNamespace) -> int:
     from fettle_agent.testfault import test_fault
 
     print(test_fault(_state(asked), clear=asked.clear))
     return 0
 
 
-def _sleeping(asked: argparse.Namespace) -> int:
+def _sleeping(asked: SimpleNamespace) -> int:
     from fettle_agent.sleep import sleeping
 
     print(sleeping(_state(asked)))
     return 0
 
 
-def _trust(asked: argparse.Namespace) -> int:
+def _trust(asked: SimpleNamespace) -> int:
     from fettle_agent.jobs import trust
 
     state = _state(asked)
@@ -185,21 +193,21 @@ def _trust(asked: argparse.Namespace) -> int:
     return 0
 
 
-def _jobs(asked: argparse.Namespace) -> int:
+def _jobs(asked: SimpleNamespace) -> int:
     from fettle_agent.jobs.listing import listing
 
     print(listing(_state(asked), as_json=asked.json))
     return 0
 
 
-def _defer(asked: argparse.Namespace) -> int:
+def _defer(asked: SimpleNamespace) -> int:
     from fettle_agent.jobs.putting_off import ask
 
     print(ask(_state(asked)))
     return 0
 
 
-def _work(asked: argparse.Namespace) -> int:
+def _work(asked: SimpleNamespace) -> int:
     from fettle_agent import config, log, stopping
     from fettle_agent.jobs.running import be_patient
     from fettle_agent.jobs.work import work

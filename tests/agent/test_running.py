@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fettle_agent import spare
 from fettle_agent.spool import Moment, Spool
 from fettle_protocol import catalogue, packing, policy
 from fettle_protocol.v1 import link_pb2
@@ -57,6 +60,28 @@ def test_run_process_imports_nothing_that_it_can_do_without(machine: Any, server
     mapped = Path(f"/proc/{machine.running.pid}/maps").read_text()
     for library in ("cryptography", "libssl", "libcrypto", "_multiprocessing", "unicodedata"):
         assert library not in mapped
+    about = Path("/proc", str(machine.running.pid))
+    assert b"\0-OO\0" in (about / "cmdline").read_bytes()
+    assert b"MALLOC_ARENA_MAX=1" in (about / "environ").read_bytes()
+
+
+def test_command_is_put_in_its_own_place_once_and_tools_inherit_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "execve", lambda *words: begun.append(words[-1]))
+    spare.begin_anew()
+    monkeypatch.setattr(os, "environ", dict(begun[0]))
+    spare.begin_anew()
+    assert len(begun) == 1
+    assert [name for name in os.environ if name.startswith(("MALLOC", "FETTLE_AGENT_SPARE"))] == []
+
+
+def test_names_that_python_itself_lacks_come_from_the_real_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    import typing
+
+    stands_in = spare._typing()
+    monkeypatch.setitem(sys.modules, "typing_extensions", stands_in)
+    assert stands_in.Self is typing.Self
+    assert stands_in.deprecated.__module__ == "typing_extensions"
 
 
 def test_vitals_carry_readings_open_faults_and_own_cost(machine: Any, server: Any, until: Any) -> None:

@@ -6,7 +6,6 @@ Each part is read by itself: what cannot be read is null and hides nothing else.
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -127,8 +126,8 @@ def _facts(root: Path) -> Row:
         "chassis": _chassis(_text(dmi / "chassis_type"), cpuinfo),
         "os": {
             **parse_os_release(_text(root / "etc/os-release")),
-            "build": platform.release(),
-            "architecture": platform.machine(),
+            "build": os.uname().release,
+            "architecture": os.uname().machine,
         },
         "firmware": _firmware(root),
         "board": {
