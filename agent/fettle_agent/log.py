@@ -51,7 +51,10 @@ def _write(level: int, message: str, facts: dict[str, object]) -> None:
 
 def _quoted(value: object) -> str:
     text = f"{value:.3f}" if isinstance(value, float) else str(value)
-    text = text.replace("\n", " ").replace('"', "'")
-    if not text.isprintable():  # a terminal would obey what another machine's text holds
-        text = "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    text = plain(text.replace("\n", " ").replace('"', "'"))
     return f'"{text}"' if " " in text or not text else text
+
+
+def plain(text: str) -> str:
+    """A line as it may go to a terminal, which would obey control characters that another machine put into it."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from fettle_agent import identity
+from fettle_agent import identity, log
 from fettle_agent.errors import NotEnrolled
 from fettle_agent.place import here
 
@@ -82,7 +82,7 @@ def sentences(told: dict[str, Any]) -> list[str]:
     lines += [f"open fault: {fault['rule']} {fault['instance']}".rstrip() for fault in told.get("open_faults", [])]
     lines += [f"failing: {one['name']}: {one['error']}" for one in told.get("collectors", []) if one["error"]]
     lines += [f"the server said ({one['at']}): {one['text']}" for one in told.get("told", [])]
-    return [*lines, f"certificate expires {told.get('certificate_expires')}"]
+    return [log.plain(line) for line in (*lines, f"certificate expires {told.get('certificate_expires')}")]
 
 
 def _jobs_lines(jobs: dict[str, Any]) -> list[str]:

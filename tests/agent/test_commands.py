@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fettle_agent import status
 from fettle_agent.__main__ import main
 
 
@@ -66,6 +67,12 @@ def test_status_of_an_enrolled_machine_without_agent(machine: Any, server: Any, 
 def test_status_of_an_empty_folder(tmp_path: Path, capsys: Any) -> None:
     code, out, _ = said(capsys, "status", "--state", tmp_path, "--json")
     assert (code, json.loads(out)["enrolled"]) == (0, False)
+
+
+def test_what_a_server_said_cannot_steer_the_terminal() -> None:
+    told = {"enrolled": True, "running": True, "connected": False, "endpoint_id": "1", "school": "Bow", "server": "fettle"}
+    lines = status.sentences(told | {"told": [{"at": "now", "text": "\x1b[2Jhello"}]})
+    assert "the server said (now): \\x1b[2Jhello" in lines
 
 
 def test_status_of_a_running_agent_is_whole(machine: Any, server: Any, until: Any, capsys: Any) -> None:

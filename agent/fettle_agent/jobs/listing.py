@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fettle_agent import log
 from fettle_agent.errors import AgentError
 from fettle_agent.jobs.book import FILE_NAME, FOLDER, Book, BookError, Job
 from fettle_agent.status import rfc3339
@@ -55,5 +56,4 @@ def _row(book: Book, job: Job) -> dict[str, Any]:
 def _line(row: dict[str, Any]) -> str:
     at = row["ended_at"] or row["begun_at"] or row["received_at"]
     about = row["title"] or "(not read yet)"
-    plain = "".join(letter if letter.isprintable() else " " for letter in f"{about}{': ' if row['why'] else ''}{row['why']}")
-    return f"{row['id'][:8]}  {row['state']:<10} {at}  {plain}"
+    return log.plain(f"{row['id'][:8]}  {row['state']:<10} {at}  {about}{': ' if row['why'] else ''}{row['why']}")
