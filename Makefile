@@ -49,9 +49,9 @@ browser: install
 hosts: install
 	@PYTHONPATH=packaging $(BIN)/python -m hosts
 
-# Two processes, a file of tests to one of them: much of the time a test of real faults only waits.
+# Two processes, a file of tests to one of them, the long files first (tests/conftest.py): a test of real faults mostly waits.
 unit: install
-	$(BIN)/pytest -q -n $(JOBS) --dist loadfile tests
+	$(BIN)/pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder tests
 
 bench: install
 	$(BIN)/python tests/benchmarks/run.py $(if $(QUICK),--quick)

@@ -1,4 +1,4 @@
-"""What tests of several folders share: one real PostgreSQL for the whole session, a real browser, and a log of their own."""
+"""What tests of several folders share: their order, one real PostgreSQL for the session, a real browser, a log of their own."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ ARGUMENTS = [
     "--disable-sync",
     "--no-first-run",
 ]
+
+
+HERE = Path(__file__).parent
+LONG = (HERE / "system/test_rollouts.py", HERE / "system", HERE / "web/browser")
+"""Files of minutes each: begun first, so that at the end no process waits for another one's last file."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: next((at for at, path in enumerate(LONG) if item.path.is_relative_to(path)), len(LONG)))
 
 
 @pytest.fixture(autouse=True)
