@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from fettle_server.change.rollouts import queries, settings, ticking
+from fettle_server.change.jobs import queries as jobs
+from fettle_server.change.rollouts import pictures, queries, settings, ticking
 from fettle_server.change.rollouts.settings import Span
 from fettle_server.estate.calendars.queries import HOME
 from fettle_server.estate.people.rules import SYSTEM, Person, Role
@@ -28,6 +29,10 @@ def test_a_rollout_reads_the_same_for_pages_and_not_at_all_for_strangers(stored_
         assert queries.rollout(tx, STRANGER, scene.id, scene.now) is None
         assert queries.rollouts(tx, STRANGER, scene.now).rows == ()
         assert queries.targets(tx, STRANGER, scene.id, scene.now).rows == ()
+        assert (pictures.cells(tx, STRANGER, scene.id), pictures.pulse(tx, STRANGER, scene.id)) == ([], ())
+        assert sum(cell.count for cell in pictures.cells(tx, SYSTEM, scene.id)) == 5
+        assert jobs.of_rollout(tx, STRANGER, scene.id).rows == ()
+        assert jobs.job(tx, STRANGER, jobs.of_rollout(tx, SYSTEM, scene.id).rows[0].uid) is None
         mine = queries.of_endpoint(tx, first.rows[0].endpoint_pk)
     assert found.may == ("pause", "halt", "back out", "cancel")
     assert found.rings[0].gate.seen_needed == 1
