@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from fettle_protocol.policy import EndpointClass
 
+from fettle_server.estate.calendars.queries import calendars
 from fettle_server.estate.tables import Endpoint
 from fettle_server.proactive.causes.cases import UNHEARD_EVERY
 from fettle_server.proactive.causes.rules import LEAST
@@ -24,8 +25,10 @@ from fettle_server.reactive.rules import SPLIT_SHARE
 from fettle_server.reactive.tickets import Ticket
 
 _LEAST_BACK = 2
-SAME_LESSONS = dt.timedelta(hours=3)
-"""So soon after its incident was opened, a room's PCs that are not back are likelier lost than switched off."""
+SAME_LESSON = dt.timedelta(hours=1)
+"""So soon after its incident was opened, a room's PCs that are not back are likelier lost than switched off..."""
+LEAVING = dt.timedelta(minutes=30)
+"""... but not so shortly before the school closes."""
 LONGEST_UNHEARD = dt.timedelta(days=7)
 """A machine that is away for longer keeps no incident open for a fault that came and went."""
 _SAID_GOODBYE = frozenset({"clean", "sleeping", "stopped"})
@@ -101,9 +104,11 @@ def _is_ill(row: _Row, lost: frozenset[int], now: dt.datetime) -> bool:
 def _rooms_without_return(tx: sa.Connection, ticket: Ticket, left: Sequence[int | None], now: dt.datetime) -> frozenset[int]:
     """Rooms of which several are left and nobody is back; of one room's own incident there is none.
 
-    On the next morning that says nothing: rooms are used at different hours.
+    After another lesson that says nothing, for rooms are used at different hours: their next use tells.
     """
-    if ticket.room_id is not None or ticket.school_id is None or now - ticket.opened_at > SAME_LESSONS:
+    if ticket.room_id is not None or ticket.school_id is None or now - ticket.opened_at > SAME_LESSON:
+        return frozenset()
+    if not calendars(tx, [ticket.school_id])[ticket.school_id].is_open(now + LEAVING):
         return frozenset()
     back = set(
         tx.scalars(

@@ -66,6 +66,17 @@ def test_a_room_of_which_nobody_is_back_is_still_lost(scene):
     assert [(row[0], row[2], row[3]) for row in scene.incidents()] == [("school", "resolved", 0), ("room", "new", 6)]
 
 
+@pytest.mark.parametrize(("began_s", "until_s"), [(0, 7200), (20_700, 22_500)], ids=["lessons later", "as the school closes"])
+def test_a_room_that_was_left_during_a_cut_is_not_lost(scene, began_s, until_s):
+    rooms = [scene.room(name) for name in ("R1", "R2", "R3", "R4")]
+    pcs = [scene.pcs(6, room) for room in rooms]
+    scene.absent([pk for some in pcs for pk in some], began_s)
+    scene.look_until(began_s, began_s + 60)
+    scene.recover(pcs[0] + pcs[1] + pcs[2], until_s, "absent")
+    scene.look_until(until_s, until_s + 800, 20)
+    assert [(row[0], row[2]) for row in scene.incidents()] == [("school", "resolved")]
+
+
 def test_a_trolley_that_was_closed_with_a_fault_is_not_lost(scene):
     rooms = [scene.room(name) for name in ("R1", "R2", "R3")]
     first, second, trolley = (scene.pcs(6, room) for room in rooms)
