@@ -183,6 +183,7 @@ JOBS: tuple[Job, ...] = (
     Job("link incidents", 60, changes.link_incidents),
     Job("hand out keys", 15, signed_work.hand_out_keys),
     Job("expire jobs", 30, signed_work.expire),
+    Job("lapse rollouts", 300, signed_work.lapse),
     Job("settle patches", 30, patches.settle),
     Job("builds", 15, patches.hold_against_builds),
     Job("close resolved", 600, close_resolved),

@@ -16,15 +16,21 @@ PIECE = 5000
 
 
 def expire(work: Work, now: dt.datetime) -> bool:
-    """End jobs whose time is over, and rollouts that nobody started in time."""
+    """End jobs whose time is over."""
     with work.engine.begin() as tx:
         ended = actions.expire(tx, now, PIECE)
-        lapsed = ending.lapse(tx, now)
-    if lapsed:
-        observed.log().info("rollouts were not started in time", rollouts=lapsed)
     if ended:
         observed.log().info("jobs ran out of time", jobs=len(ended))
     return len(ended) >= PIECE
+
+
+def lapse(work: Work, now: dt.datetime) -> bool:
+    """End rollouts that nobody started while their manifest stood."""
+    with work.engine.begin() as tx:
+        lapsed = ending.lapse(tx, now)
+    if lapsed:
+        observed.log().info("rollouts were not started in time", rollouts=lapsed)
+    return False
 
 
 def hand_out_keys(work: Work, now: dt.datetime) -> bool:

@@ -1,4 +1,4 @@
-"""The worker's look at all rollouts that are under way."""
+"""What the worker does for rollouts: its look at those under way, and at those that nobody started in time."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from fettle_server import db
 from fettle_server.change.rollouts import handing
 from fettle_server.change.rollouts.tables import Rollout
 from fettle_server.config import Settings
-from fettle_server.worker import rollouts
+from fettle_server.worker import rollouts, signed_work
 from fettle_server.worker.jobs import Work
 
-from tests.server.change.rollouts.conftest import two_rings
+from tests.server.change.rollouts.conftest import DAY, two_rings
 
 
 @pytest.fixture
@@ -19,6 +19,15 @@ def work(stored_scene, tmp_path):
     reading = db.open_engine(stored_scene.store.url, readonly=True)
     yield Work(Settings(data=tmp_path), stored_scene.store.engine, reading)
     reading.dispose()
+
+
+def test_a_rollout_that_nobody_started_lapses_and_no_other(stored_scene, work):
+    scene = stored_scene
+    scene.pcs(1)
+    for life_days in (3, 9):
+        scene.rollout(two_rings(life_days=life_days), start=False)
+    signed_work.lapse(work, scene.now + 5 * DAY)
+    assert [row.state for row in scene.store.rows(sa.select(Rollout.state).order_by(Rollout.id))] == ["cancelled", "ready"]
 
 
 def test_a_rollout_that_cannot_be_looked_at_keeps_no_other_from_its_look(stored_scene, work, monkeypatch):
