@@ -77,14 +77,17 @@ def draft(tx: sa.Connection, person: Person, wanted: Draft, now: dt.datetime) ->
 def prepare(tx: sa.Connection, rollout_id: int, now: dt.datetime) -> None:
     """Make its manifest and the back-out's beside it, to be signed; the rollout is ready.
 
+    Its life counts from when the change is planned for, as far as a manifest may live at all.
+
     Raises:
         RolloutError: it is past that. SigningError: it cannot be put into one manifest.
     """
     look = _open(tx, rollout_id, now)
     if look.state not in UNBEGUN:
         raise RolloutError(f"Rollout {rollout_id} is {look.state}: its manifest was made before it started.")
-    title = tx.scalar(sa.select(Change.title).where(Change.id == look.change_id)) or ""
-    expires = now + dt.timedelta(days=look.plan.life_days)
+    title, planned = tx.execute(sa.select(Change.title, Change.planned_from).where(Change.id == look.change_id)).one()
+    expires = max(now, planned or now) + dt.timedelta(days=look.plan.life_days)
+    expires = min(expires, now + dt.timedelta(days=plans.MOST_LIFE_DAYS))
     forward = manifests.prepare(tx, _wanted(look, Purpose.FORWARD, title, look.steps, expires), now)
     made = manifest(tx, forward)
     undo = None

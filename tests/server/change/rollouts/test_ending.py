@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from fettle_server.change.manifests.tables import Manifest
 from fettle_server.change.requests import actions as requests
-from fettle_server.change.rollouts import actions, ending, queries
+from fettle_server.change.rollouts import actions, ending, plans, queries
 from fettle_server.change.rollouts.plans import RolloutError, When
 from fettle_server.change.rollouts.tables import Rollout
 from fettle_server.change.rules import Outcome
@@ -79,6 +79,17 @@ def test_a_closed_change_that_was_undone_is_still_undone_on_pcs_that_come_late(s
     scene.tick(MINUTE, 12)
     _close(scene)
     assert _live(scene) == ["back out"]
+
+
+@pytest.mark.parametrize(("ahead", "days"), [(-5, 60), (50, 110), (300, plans.MOST_LIFE_DAYS)])
+def test_a_manifest_stands_as_long_after_the_planned_time_as_it_may(scene, ahead, days):
+    scene.pcs(1)
+    scene.rollout(start=False)
+    with scene.store.begin() as tx:
+        tx.execute(sa.update(Change).values(planned_from=scene.now + ahead * DAY))
+        actions.prepare(tx, scene.id, scene.now)
+    forward = sa.select(Manifest.expires_at).where(Manifest.purpose == "forward").order_by(Manifest.id.desc())
+    assert scene.store.value(forward.limit(1)) == scene.now + days * DAY
 
 
 def test_what_nobody_started_while_it_stood_signed_is_over(stored_scene):
