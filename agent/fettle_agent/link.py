@@ -8,7 +8,7 @@ grpc.aio and not the sync API: the same memory, a third of the processor time. b
 from __future__ import annotations
 
 import asyncio
-import random
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,6 +34,11 @@ _KEEPALIVE_MS = 310_000
 _MAX_SEND_BYTES, _MAX_RECEIVE_BYTES = 4 * 1024 * 1024, 1024 * 1024
 
 Stream = grpc.aio.StreamStreamCall[Any, link_pb2.Downlink]
+
+
+def _between(least: float, most: float) -> float:
+    """Anything between the two; by the system's own chance, for Python's is a module that nothing else here needs."""
+    return least + (most - least) * int.from_bytes(os.urandom(4)) / 2**32
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,14 @@ class Link:
     async def _pause(self, over: Over, wait_s: float) -> None:
         """Wait before the next try: full jitter, so that a school's PCs do not return at one moment."""
         refused_s = over.retry_s or (REFUSED_WAIT_S if over.code in _SETTLED_CODES else 0)
-        pause_s = refused_s * random.uniform(0.75, 1.25) if refused_s else random.uniform(0, wait_s)
+        pause_s = refused_s * _between(0.75, 1.25) if refused_s else _between(0, wait_s)
         self._retry.clear()
         try:
             async with asyncio.timeout(pause_s):
                 await self._retry.wait()
         except TimeoutError:
             return
-        await asyncio.sleep(random.uniform(0, min(pause_s, FIRST_WAIT_S)))
+        await asyncio.sleep(_between(0, min(pause_s, FIRST_WAIT_S)))
 
     async def _one_stream(self) -> Over:
         """Connect and converse; why it ended."""

@@ -13,6 +13,7 @@ import importlib
 import os
 import sys
 import typing
+from pathlib import Path
 from types import ModuleType
 
 _OPTIONAL = ("ssl", "_ssl", "_hashlib", "bz2", "_bz2", "lzma", "_lzma")
@@ -36,6 +37,8 @@ def begin_anew() -> None:
     if _MARK in os.environ:
         for name in (_MARK, *_HEAP):
             del os.environ[name]
+        with contextlib.suppress(OSError):
+            Path("/proc/self/comm").write_text("fettle-agent")  # its name as it was, for whoever looks for it by that
     elif os.name == "posix" and not os.environ.keys() & _HEAP.keys():
         with contextlib.suppress(OSError):
             words = [sys.executable, "-OO", *sys.orig_argv[1:]]
@@ -45,6 +48,7 @@ def begin_anew() -> None:
 def leave_out() -> None:
     """Do so, before anything else is imported."""
     sys.modules.setdefault("typing_extensions", _typing())
+    sys.modules.setdefault("asyncio.sslproto", ModuleType("asyncio.sslproto"))  # TLS streams of asyncio's own, never opened
     for name in _OPTIONAL:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
     from google.protobuf.internal import api_implementation

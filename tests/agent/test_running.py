@@ -63,11 +63,13 @@ def test_run_process_imports_nothing_that_it_can_do_without(machine: Any, server
     about = Path("/proc", str(machine.running.pid))
     assert b"\0-OO\0" in (about / "cmdline").read_bytes()
     assert b"MALLOC_ARENA_MAX=1" in (about / "environ").read_bytes()
+    assert (about / "comm").read_text() == "fettle-agent\n"
 
 
 def test_command_is_put_in_its_own_place_once_and_tools_inherit_nothing_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[dict[str, str]] = []
     monkeypatch.setattr(os, "execve", lambda *words: begun.append(words[-1]))
+    monkeypatch.setattr(Path, "write_text", lambda *_: 0)  # pytest keeps its own name
     spare.begin_anew()
     monkeypatch.setattr(os, "environ", dict(begun[0]))
     spare.begin_anew()
