@@ -24,6 +24,8 @@ _IDLE_NS = re.compile(r'"HIDIdleTime"\s*=\s*(\d+)')
 _NOBODY = ("greeter", "lock-screen", "background", "background-light", "manager", "manager-early", "none")
 """The classes of sessions behind which there is no person; whoever locked the screen has a session of their own."""
 
+_LOGINDS = ("systemd-logind", "elogind", "elogind-daemon")
+
 
 def sitting(system: str) -> tuple[Sitting, ...]:
     """Everybody who is signed in, at the PC or from afar.
@@ -82,7 +84,7 @@ def parse_ioreg(told: str) -> float | None:
 
 
 def _linux() -> tuple[Sitting, ...]:
-    if not Path("/run/systemd/seats").is_dir():
+    if not (Path("/run/systemd/system").is_dir() or any(one.info["name"] in _LOGINDS for one in psutil.process_iter(["name"]))):
         return ()
     listed = tools.run("loginctl", "list-sessions", "--no-legend", timeout_s=_TOOL_S)
     names = [line.split()[0] for line in listed.splitlines() if line.split()]

@@ -128,6 +128,13 @@ def test_somebody_whom_only_the_other_list_knows_is_there(system: str, monkeypat
     assert people.sitting(system) == (Sitting(),)
 
 
+def test_linux_without_logind_is_asked_by_its_list_of_sign_ins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(people.Path, "is_dir", lambda path: str(path) == "/run/systemd/seats")  # left by what runs no more
+    monkeypatch.setattr(people.psutil, "process_iter", lambda _: [])
+    monkeypatch.setattr(people.psutil, "users", list)
+    assert people.sitting("linux") == ()
+
+
 def test_linux_that_does_not_answer_counts_as_somebody(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(vars(people), "_linux", broken)
     monkeypatch.setattr(people.psutil, "users", list)
