@@ -140,6 +140,8 @@ def test_stretch_slows_the_slow_lane_only(bench: Any) -> None:
 
 def test_live_watch_runs_the_cheap_lane_each_second(bench: Any) -> None:
     made = bench(make("cpu"), make("smart", lane=Lane.SLOW))
+    made.lanes.start("smart", 0.0)
+    assert made.settle()[0].name == "smart"
     for second in (1.0, 2.0, 3.0):
         made.lanes.start_due(second, cheap_each_second=True)
         assert made.settle()[0].name == "cpu"
