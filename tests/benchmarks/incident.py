@@ -1,14 +1,15 @@
 """From a fault to its incident: the way through the server under load, and the whole way from a real agent's sample.
 
 Owns two figures. In the server: a FaultRaised is sent and its acknowledgement, which follows the commit, comes back. The whole
-way: `fettle-agent test-fault` on a real agent, from the sample's own time until the incident can be read from the store.
+way: `fettle-agent test-fault` on a real agent, from the sample's own time until the incident can be read from the store. One
+after the other: the command that asks for a fault, and the watcher of the store, take more of a processor than the server.
 """
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,16 +38,14 @@ def measure(run: table.Run) -> list[table.Row]:
         probing = load.Task(here.server.address, here.server.ca_pem, everyone[streams:], shapes.fault_probes, every_s=1.0)
         with load.crowd([background]) as crowd, load.crowd([probing]) as probe:
             seconds = run.pick(10, 40)
-            whole: list[float] = []
-            watching = threading.Thread(target=lambda: whole.extend(_whole_ways(here, real, seconds)))
-            loading = threading.Thread(target=lambda: done.append(crowd.run(seconds)))
-            done: list[load.Figures] = []
-            loading.start()
-            watching.start()
-            seen = probe.run(seconds)
-            loading.join()
-            watching.join()
-    return _rows(done[0], seen, sorted(whole), seconds)
+            with ThreadPoolExecutor(1) as beside:
+                loading = beside.submit(crowd.run, seconds)
+                seen = probe.run(seconds)
+                loaded = loading.result()
+                loading = beside.submit(crowd.run, seconds)
+                whole = _whole_ways(here, real, seconds)
+                loading.result()
+    return _rows(loaded, seen, sorted(whole), seconds)
 
 
 def _rows(background: load.Figures, seen: load.Figures, whole: list[float], seconds: float) -> list[table.Row]:
